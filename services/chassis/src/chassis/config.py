@@ -1,0 +1,37 @@
+"""Settings that every service has. Each is an environment variable: WEIR_ and the field's name in capitals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+(:[^\s:]+)*:\d{1,5}$")]
+
+
+class ServiceConfig(BaseSettings):
+    """The settings that all services share; each service's own config extends it."""
+
+    model_config = SettingsConfigDict(env_prefix="WEIR_", frozen=True, use_attribute_docstrings=True)
+
+    grpc_address: Address = "0.0.0.0:50051"
+    """Where this service's gRPC server listens, host:port."""
+
+    nats_url: str = "nats://nats:4222"
+    """NATS servers, comma-separated."""
+
+    nats_replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """Copies that JetStream keeps of each stream and bucket: 1 with one server, 3 with three."""
+
+    storage_url: str = "file:///var/lib/weir/objects"
+    """Object storage: file:///folder, memory:, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """JSON lines, a coloured console, or by whether stdout is a terminal."""
+
+    shutdown_grace_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """How long requests in flight may go on after a stop was asked for, seconds, 0 to 600."""

@@ -1,0 +1,107 @@
+"""The one address book: ids, storage keys, NATS subjects and buckets."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from chassis.errors import InvalidArgument
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+# `/hls/streams` and `/api/v1/streams/start` are paths of the API itself.
+RESERVED_IDS = frozenset({"streams", "start"})
+
+TIMELINE_STREAM = "WEIR_TIMELINE"
+JOBS_STREAM = "WEIR_JOBS"
+
+STREAMS_BUCKET = "weir_streams"
+RECORDINGS_BUCKET = "weir_recordings"
+JOBS_BUCKET = "weir_jobs"
+CHUNKS_BUCKET = "weir_chunks"
+CLAIMS_BUCKET = "weir_claims"
+
+
+def require_id(value: str, *, field: str) -> str:
+    """Return `value` if it is an id of the API's alphabet.
+
+    Raises:
+        InvalidArgument: Names the field, the value and the alphabet.
+    """
+    if not ID_PATTERN.fullmatch(value):
+        raise InvalidArgument(
+            f"{field} is {value[:80]!r}: it must begin with a letter or digit, and hold 1 to 63 letters, "
+            "digits, '_', '.' or '-'",
+            reason="INVALID_ID",
+            field=field,
+        )
+    if value in RESERVED_IDS:
+        raise InvalidArgument(
+            f"{field} is {value!r}, a word of the API itself: choose another", reason="RESERVED_ID", field=field
+        )
+    return value
+
+
+def new_id() -> str:
+    """Make an id of 12 hex digits for things that the caller did not name."""
+    return secrets.token_hex(6)
+
+
+def new_incarnation() -> str:
+    """Make the mark that sets a stream apart from earlier ones of the same id: 8 hex digits."""
+    return secrets.token_hex(4)
+
+
+def new_attempt() -> str:
+    """Make the mark that sets one attempt's objects apart from another's: 8 hex digits."""
+    return secrets.token_hex(4)
+
+
+def token(identifier: str) -> str:
+    """Write an id as one token of a NATS subject or KV key: a dot would split it, '=' is in no id."""
+    return identifier.replace(".", "=")
+
+
+def untoken(part: str) -> str:
+    """Read an id back from `token`."""
+    return part.replace("=", ".")
+
+
+def timeline_subject(stream_id: str, incarnation: str) -> str:
+    return f"weir.timeline.{token(stream_id)}.{incarnation}"
+
+
+def task_subject(priority: str, recording_id: str, job_id: str, task: str) -> str:
+    """`priority` is 'first' or 'rest'; `task` is 'audio' or a chunk's number."""
+    return f"weir.jobs.{priority}.{token(recording_id)}.{job_id}.{task}"
+
+
+def job_subjects(recording_id: str, job_id: str) -> str:
+    """Match every task of one job."""
+    return f"weir.jobs.*.{token(recording_id)}.{job_id}.*"
+
+
+def recording_prefix(recording_id: str) -> str:
+    return f"recordings/{recording_id}/"
+
+
+def source_key(recording_id: str, upload: str) -> str:
+    return f"{recording_prefix(recording_id)}{upload}/source"
+
+
+def stream_prefix(stream_id: str, incarnation: str | None = None) -> str:
+    """Everything stored for a stream, or for one incarnation of it."""
+    return f"streams/{stream_id}/" if incarnation is None else f"streams/{stream_id}/{incarnation}/"
+
+
+def rendition_prefix(stream_id: str, incarnation: str, rendition_id: str) -> str:
+    return f"{stream_prefix(stream_id, incarnation)}{rendition_id}/"
+
+
+def init_key(stream_id: str, incarnation: str, rendition_id: str, digest: str) -> str:
+    """`digest` is the hex SHA-256 of the bytes: equal init segments share a key."""
+    return f"{rendition_prefix(stream_id, incarnation, rendition_id)}init-{digest[:8]}.mp4"
+
+
+def segment_key(stream_id: str, incarnation: str, rendition_id: str, msn: int, attempt: str, suffix: str) -> str:
+    """`attempt` keeps two attempts at one segment from ever writing the same object."""
+    return f"{rendition_prefix(stream_id, incarnation, rendition_id)}{msn:08d}-{attempt}.{suffix}"
