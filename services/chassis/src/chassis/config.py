@@ -1,4 +1,6 @@
-"""Settings that every service has. Each is an environment variable: WEIR_ and the field's name in capitals."""
+"""Settings that every service has.
+
+Each is an environment variable: WEIR_ and the field's name in capitals."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from chassis import errors
@@ -41,13 +41,13 @@ def to_status(error: errors.WeirError) -> status_pb2.Status:
     return status
 
 
-def from_rpc_error(error: grpc.RpcError) -> errors.WeirError:
+def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.WeirError:
     """Read a peer's failure back into the kind that it raised; what has no kind becomes Unavailable."""
     code = error.code()
     kind = KINDS.get(code, errors.Unavailable)
     message = error.details() or code.name
     info = error_details_pb2.ErrorInfo()
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(error)  # type: ignore[arg-type] # an AioRpcError has what it reads
     for detail in status.details if status else ():
         if detail.Unpack(info):
             return kind(message, reason=info.reason, **info.metadata)
@@ -56,7 +56,7 @@ def from_rpc_error(error: grpc.RpcError) -> errors.WeirError:
 
 def code_number(error: errors.WeirError) -> int:
     """The google.rpc.Code of a failure."""
-    return code_pb2.Code.Value(CODES[type(error)].name)
+    return int(CODES[type(error)].value[0])
 
 
 def _packed(detail: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:

@@ -36,7 +36,9 @@ def require_id(value: str, *, field: str) -> str:
         )
     if value in RESERVED_IDS:
         raise InvalidArgument(
-            f"{field} is {value!r}, a word of the API itself: choose another", reason="RESERVED_ID", field=field
+            f"{field} is {value!r}, a word of the API itself: choose another",
+            reason="RESERVED_ID",
+            field=field,
         )
     return value
 
@@ -102,6 +104,8 @@ def init_key(stream_id: str, incarnation: str, rendition_id: str, digest: str) -
     return f"{rendition_prefix(stream_id, incarnation, rendition_id)}init-{digest[:8]}.mp4"
 
 
-def segment_key(stream_id: str, incarnation: str, rendition_id: str, msn: int, attempt: str, suffix: str) -> str:
+def segment_key(
+    stream_id: str, incarnation: str, rendition_id: str, msn: int, attempt: str, suffix: str
+) -> str:
     """`attempt` keeps two attempts at one segment from ever writing the same object."""
     return f"{rendition_prefix(stream_id, incarnation, rendition_id)}{msn:08d}-{attempt}.{suffix}"

@@ -45,7 +45,12 @@ class ObjectStore:
         """
         with _translated(key):
             await obstore.put_async(
-                self._store, _checked(key), pieces, use_multipart=True, chunk_size=_PIECE_BYTES, max_concurrency=2
+                self._store,
+                _checked(key),
+                pieces,
+                use_multipart=True,
+                chunk_size=_PIECE_BYTES,
+                max_concurrency=2,
             )
 
     async def get(self, key: str) -> bytes:
@@ -57,7 +62,8 @@ class ObjectStore:
     async def get_range(self, key: str, *, start: int, length: int) -> bytes:
         """Read `length` bytes from `start`."""
         with _translated(key):
-            return bytes(await obstore.get_range_async(self._store, _checked(key), start=start, length=length))
+            piece = await obstore.get_range_async(self._store, _checked(key), start=start, length=length)
+            return bytes(piece)
 
     async def stream(self, key: str, *, piece_bytes: int = 1024 * 1024) -> AsyncIterator[bytes]:
         """Read an object piece by piece."""

@@ -1,0 +1,238 @@
+"""NATS as Weir uses it.
+
+A connection that outlives its servers, streams and buckets made on first use, and a key-value bucket whose
+writes say what they expect to find.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import nats.errors
+import stamina
+from nats.aio.client import Client
+from nats.js import JetStreamContext, api
+from nats.js import errors as js_errors
+from nats.js import kv as js_kv
+
+from chassis.config import ServiceConfig
+from chassis.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from chassis.telemetry import log
+
+Result = TypeVar("Result")
+
+REQUEST_TIMEOUT_S = 1.0
+CONNECT_TIMEOUT_S = 20.0
+# While three servers elect a leader, 4 to 9 s, they do not answer: retry for longer than that.
+RETRY_S = 20.0
+_WATCH_POLL_S = 60.0  # how long one wait of a watch lasts before it waits again
+HICCUPS = (
+    nats.errors.TimeoutError,
+    nats.errors.NoRespondersError,
+    nats.errors.ConnectionReconnectingError,
+    js_errors.NoStreamResponseError,
+    js_errors.ServiceUnavailableError,
+)
+
+
+@asynccontextmanager
+async def connect(config: ServiceConfig, *, name: str) -> AsyncIterator[Client]:
+    """Connect to NATS, and keep connecting for as long as the block lasts.
+
+    Raises:
+        Unavailable: No server answered within CONNECT_TIMEOUT_S.
+    """
+    client = Client()
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.connect(
+                config.nats_url.split(","),
+                name=name,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.1,  # type: ignore[arg-type] # annotated int, used as a float
+                ping_interval=2,  # 120 by default: a frozen server would go unnoticed for minutes
+                error_cb=_log_error,
+                disconnected_cb=_log_disconnected,
+                reconnected_cb=_log_reconnected,
+            )
+    except (TimeoutError, OSError, nats.errors.Error) as error:
+        raise Unavailable(f"no NATS server answered at {config.nats_url}", reason="NATS_AWAY") from error
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def jetstream(client: Client) -> JetStreamContext:
+    """The connection's JetStream, with deadlines that suit retries."""
+    return client.jetstream(timeout=REQUEST_TIMEOUT_S)
+
+
+async def ensure_stream(js: JetStreamContext, config: api.StreamConfig) -> None:
+    """Make a stream if it is not there yet, or bring its settings up to date."""
+
+    async def ensure(_attempt: int) -> None:
+        try:
+            await js.add_stream(config)
+        except js_errors.BadRequestError:  # there already, with other settings
+            await js.update_stream(config)
+
+    await persist(ensure)
+
+
+async def ensure_bucket(
+    js: JetStreamContext, bucket: str, *, replicas: int, ttl_s: float | None = None
+) -> KeyValue:
+    """Open a key-value bucket, made if it is not there yet.
+
+    Args:
+        js: The connection's JetStream.
+        bucket: Its name, from `layout`.
+        replicas: Copies that JetStream keeps.
+        ttl_s: When given, every value expires that long after it was written, seconds.
+    """
+    config = api.KeyValueConfig(bucket=bucket, history=1, ttl=ttl_s, replicas=replicas)
+    return KeyValue(await persist(lambda _attempt: js.create_key_value(config)))
+
+
+async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:
+    """Repeat an operation through an election or a restart of NATS; only for what may safely happen twice.
+
+    Args:
+        operation: Is given the number of its attempt, from 1.
+
+    Raises:
+        Unavailable: NATS did not answer for RETRY_S.
+    """
+    try:
+        async for attempt in stamina.retry_context(
+            on=HICCUPS, timeout=RETRY_S, attempts=None, wait_initial=0.05, wait_max=0.5
+        ):
+            with attempt:
+                return await operation(attempt.num)
+    except HICCUPS as error:
+        raise Unavailable("NATS does not answer", reason="NATS_AWAY", retry_delay_s=1.0) from error
+    raise AssertionError("a retry loop ends with a result or an error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A key's value and the revision under which it was read."""
+
+    key: str
+    data: bytes
+    revision: int
+
+
+class KeyValue:
+    """A bucket. Revisions only grow, over deletes too, so a revision is a fence.
+
+    Everything is retried through hiccups of NATS. A write that expects a revision may then meet its own first
+    attempt: if the bytes found are its own, it has succeeded.
+
+    Raises (all verbs):
+        Unavailable: NATS did not answer for RETRY_S.
+    """
+
+    def __init__(self, bucket: js_kv.KeyValue) -> None:
+        self._bucket = bucket
+
+    async def get(self, key: str) -> Value:
+        """Read a value; NotFound if the key has none."""
+        return await persist(lambda _attempt: self._get(key))
+
+    async def put(self, key: str, data: bytes) -> int:
+        """Write a value whatever stood there; answers its revision."""
+        return await persist(lambda _attempt: self._bucket.put(key, data))
+
+    async def create(self, key: str, data: bytes) -> int:
+        """Write the first value of a key; AlreadyExists if there is one."""
+
+        async def create(attempt: int) -> int:
+            try:
+                return await self._bucket.create(key, data)
+            except js_errors.KeyWrongLastSequenceError as error:
+                if attempt > 1 and (revision := await self._own_write(key, data)):
+                    return revision
+                raise AlreadyExists(f"{key!r} exists already") from error
+
+        return await persist(create)
+
+    async def update(self, key: str, data: bytes, *, revision: int) -> int:
+        """Replace the value that was read under `revision`; Conflict if somebody else wrote since."""
+
+        async def update(attempt: int) -> int:
+            try:
+                return await self._bucket.update(key, data, last=revision)
+            except js_errors.KeyWrongLastSequenceError as error:
+                if attempt > 1 and (own := await self._own_write(key, data)):
+                    return own
+                raise Conflict(f"{key!r} changed since revision {revision}") from error
+
+        return await persist(update)
+
+    async def delete(self, key: str, *, revision: int | None = None) -> None:
+        """Remove a key, whether it has a value or not; Conflict if a given `revision` is not the newest."""
+        try:
+            await persist(lambda _attempt: self._bucket.delete(key, last=revision))
+        except js_errors.KeyWrongLastSequenceError as error:
+            raise Conflict(f"{key!r} changed since revision {revision}") from error
+
+    async def list(self, prefix: str = "") -> Sequence[Value]:
+        """Read all values below a prefix, which is empty or ends with a dot; in the order of their keys."""
+        return await persist(lambda _attempt: self._list(prefix))
+
+    async def watch(self, pattern: str) -> AsyncIterator[Value | None]:
+        """Follow keys that match a NATS pattern: their values now, then None, then each new value.
+
+        A deleted key arrives with empty data. A lost connection does not end the watch.
+        """
+        watcher: Any = await self._bucket.watch(pattern)
+        try:
+            while True:
+                with suppress(nats.errors.TimeoutError):
+                    entry = await watcher.updates(timeout=_WATCH_POLL_S)
+                    yield _value(entry) if entry else None
+        finally:
+            await watcher.stop()
+
+    async def _get(self, key: str) -> Value:
+        try:
+            return _value(await self._bucket.get(key))
+        except js_errors.KeyNotFoundError as error:
+            raise NotFound(f"{key!r} is not there") from error
+
+    async def _list(self, prefix: str) -> Sequence[Value]:
+        watcher: Any = await self._bucket.watch(f"{prefix}>", ignore_deletes=True)
+        values = []
+        try:
+            while entry := await watcher.updates(timeout=REQUEST_TIMEOUT_S * 5):
+                values.append(_value(entry))
+        finally:
+            await watcher.stop()
+        return sorted(values, key=lambda value: value.key)
+
+    async def _own_write(self, key: str, data: bytes) -> int | None:
+        found = await self._get(key)
+        return found.revision if found.data == data else None
+
+
+def _value(entry: js_kv.KeyValue.Entry) -> Value:
+    return Value(key=entry.key or "", data=entry.value or b"", revision=entry.revision or 0)
+
+
+async def _log_error(error: Exception) -> None:
+    log.warning("nats error", error=repr(error))
+
+
+async def _log_disconnected() -> None:
+    log.warning("nats disconnected")
+
+
+async def _log_reconnected() -> None:
+    log.info("nats reconnected")
