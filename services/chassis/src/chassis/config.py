@@ -1,6 +1,7 @@
 """Settings that every service has.
 
-Each is an environment variable: WEIR_ and the field's name in capitals."""
+Each is an environment variable: WEIR_ and the field's name in capitals.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+(:[^\s:]+)*:\d{1,5}
 class ServiceConfig(BaseSettings):
     """The settings that all services share; each service's own config extends it."""
 
-    model_config = SettingsConfigDict(env_prefix="WEIR_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="WEIR_", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
     grpc_address: Address = "0.0.0.0:50051"
     """Where this service's gRPC server listens, host:port."""
@@ -34,6 +37,9 @@ class ServiceConfig(BaseSettings):
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """JSON lines, a coloured console, or by whether stdout is a terminal."""
+
+    otlp_endpoint: Annotated[str, Field(validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = ""
+    """Base URL of an OpenTelemetry collector (OTLP over HTTP) that gets the traces; empty: none are made."""
 
     shutdown_grace_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     """How long requests in flight may go on after a stop was asked for, seconds, 0 to 600."""

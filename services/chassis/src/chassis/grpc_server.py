@@ -136,14 +136,15 @@ class Call:
                 yield
         except WeirError as error:
             code = grpc_errors.CODES[type(error)].name
-            await context.abort_with_status(rpc_status.to_status(grpc_errors.to_status(error)))
+            rich = rpc_status.to_status(grpc_errors.to_status(error))
+            await context.abort(rich.code, rich.details, rich.trailing_metadata)
         except grpc.aio.AbortError:
             code = "ABORTED_BY_HANDLER"
             raise
         except (asyncio.CancelledError, GeneratorExit):
             code = "CANCELLED"
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - the one place where what nobody expected becomes INTERNAL
             code = "INTERNAL"
             log.exception("call failed unexpectedly", method=self._method)
             await context.abort(grpc.StatusCode.INTERNAL, _INTERNAL)

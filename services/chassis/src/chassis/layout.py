@@ -104,7 +104,7 @@ def init_key(stream_id: str, incarnation: str, rendition_id: str, digest: str) -
     return f"{rendition_prefix(stream_id, incarnation, rendition_id)}init-{digest[:8]}.mp4"
 
 
-def segment_key(
+def segment_key(  # noqa: PLR0917 - the parts of the key, in its order
     stream_id: str, incarnation: str, rendition_id: str, msn: int, attempt: str, suffix: str
 ) -> str:
     """`attempt` keeps two attempts at one segment from ever writing the same object."""

@@ -1,13 +1,12 @@
 """Logs, traces and the names of their fields.
 
 Logs are structlog: a constant event text, data in fields, one JSON line each (in colour on a terminal).
-Traces are OpenTelemetry; they leave the process only when OTEL_EXPORTER_OTLP_ENDPOINT names a collector.
+Traces are OpenTelemetry, made only when OTEL_EXPORTER_OTLP_ENDPOINT names a collector to send them to.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Any
 
@@ -28,9 +27,6 @@ RECORDING = "weir.recording"
 JOB = "weir.job"
 TASK = "weir.task"
 
-# The variable that OpenTelemetry itself defines; without it no exporter is made, since none could deliver.
-_COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
-
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 tracer = trace.get_tracer("weir")
 
@@ -38,10 +34,11 @@ tracer = trace.get_tracer("weir")
 def set_up(service: str, config: ServiceConfig) -> None:
     """Configure logs and traces of this process; to be called once, before anything logs."""
     _set_up_logs(service, config)
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    if os.environ.get(_COLLECTOR):
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
+    if config.otlp_endpoint:
+        provider = TracerProvider(resource=Resource.create({"service.name": service}))
+        exporter = OTLPSpanExporter(endpoint=f"{config.otlp_endpoint.rstrip('/')}/v1/traces")
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        trace.set_tracer_provider(provider)
 
 
 def shut_down() -> None:

@@ -1,0 +1,84 @@
+"""A real server and a real client: failures arrive as the kinds that were raised."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from weir.timeline.v1 import timeline_pb2, timeline_pb2_grpc
+
+from chassis import errors
+from chassis.grpc_client import open_channel, peer_errors
+from chassis.grpc_server import serve
+
+NAME = "weir.timeline.v1.TimelineService"
+
+
+class Scripted(timeline_pb2_grpc.TimelineServiceServicer):
+    async def Open(self, request: Any, context: Any) -> timeline_pb2.OpenResponse:
+        if request.owner == "typed":
+            raise errors.FailedPrecondition("epoch is 1: 2 owns the stream", reason="STALE_EPOCH", epoch="2")
+        if request.owner == "unexpected":
+            raise ZeroDivisionError("a secret")
+        return timeline_pb2.OpenResponse(epoch=1)
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[timeline_pb2.WatchResponse]:
+        yield timeline_pb2.WatchResponse(caught_up=timeline_pb2.CaughtUp())
+        raise errors.NotFound("stream was deleted", reason="NO_STREAM")
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[tuple[Any, Any, Any]]:
+    def register(server: grpc.aio.Server) -> None:
+        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(Scripted(), server)
+
+    async with (
+        serve("127.0.0.1:0", register, services=[NAME], grace_s=1) as (health, port),
+        open_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield timeline_pb2_grpc.TimelineServiceStub(channel), health_pb2_grpc.HealthStub(channel), health
+
+
+async def test_a_kind_crosses_the_wire_with_reason_and_metadata() -> None:
+    async with client() as (stub, _, _):
+        with pytest.raises(errors.FailedPrecondition) as raised:
+            async with peer_errors():
+                await stub.Open(timeline_pb2.OpenRequest(owner="typed"))
+    assert raised.value.reason == "STALE_EPOCH"
+    assert raised.value.metadata == {"epoch": "2"}
+    assert raised.value.message == "epoch is 1: 2 owns the stream"
+
+
+async def test_what_nobody_expected_is_internal_and_tells_no_secret() -> None:
+    async with client() as (stub, _, _):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.Open(timeline_pb2.OpenRequest(owner="unexpected"))
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in (raised.value.details() or "")
+
+
+async def test_a_stream_fails_typed_after_its_first_message() -> None:
+    received = []
+    async with client() as (stub, _, _):
+        with pytest.raises(errors.NotFound, match="deleted"):
+            async with peer_errors():
+                async for response in stub.Watch(timeline_pb2.WatchRequest()):
+                    received.append(response)  # noqa: PERF401 - it fails in the middle
+    assert len(received) == 1
+
+
+async def test_health_follows_set_serving() -> None:
+    async with client() as (_, stub, health):
+        request = health_pb2.HealthCheckRequest(service=NAME)
+        assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
+        await health.set_serving(False)
+        assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_a_taken_port_is_an_error() -> None:
+    async with serve("127.0.0.1:0", lambda _server: None, services=[], grace_s=0) as (_, port):
+        with pytest.raises(RuntimeError):
+            async with serve(f"127.0.0.1:{port}", lambda _server: None, services=[], grace_s=0):
+                pass
