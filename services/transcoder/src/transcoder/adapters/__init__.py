@@ -1,0 +1,1 @@
+"""What the transcoder reaches outside: one module per outside thing."""

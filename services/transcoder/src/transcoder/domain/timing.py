@@ -1,0 +1,136 @@
+"""Lay the grid: the one timetable of frames, GOPs and segments that every rendition of a recording keeps.
+
+The grid counts frames at a constant rate, so that all its times are exact fractions: segment n starts at the same
+instant in every rung, whatever the source's own frame times are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from transcoder.domain.source import Source, VideoTrack
+
+MAX_FRAME_RATE = Fraction(60)
+RATE_TOLERANCE = Fraction(101, 100)
+"""A measured rate this little above a limit counts as the limit: clocks of cameras are not exact."""
+
+STANDARD_RATES = (
+    Fraction(10),
+    Fraction(15),
+    Fraction(24000, 1001),
+    Fraction(24),
+    Fraction(25),
+    Fraction(30000, 1001),
+    Fraction(30),
+    Fraction(50),
+    Fraction(60000, 1001),
+    Fraction(60),
+)
+
+AUDIO_GRID_RATE = Fraction(100)
+"""Grid of a source without video: ticks of 10 ms take the place of frames."""
+
+SHORT_REMAINDER_S = Fraction(1, 2)
+"""A last segment shorter than this joins the one before it; that one's EXTINF then still rounds to the same."""
+
+AUDIO_TAIL_S = 0.1
+"""Audio may outlast the video by this much (codec padding) before the last picture is held for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The timetable. Frame 0 of the grid is second 0 of the stream and `origin_s` of the source's clock."""
+
+    frame_rate: Fraction
+    gop_frames: int
+    segment_frames: int
+    """A whole number of GOPs."""
+    frame_count: int
+    """Frames of every rung over the whole recording, at least 1."""
+    video_frame_count: int
+    """How many of them the source's own pictures cover; the rest hold the last picture while sound goes on."""
+    origin_s: float
+
+    @property
+    def segment_count(self) -> int:
+        whole, rest = divmod(self.frame_count, self.segment_frames)
+        return max(1, whole + (rest >= SHORT_REMAINDER_S * self.frame_rate))
+
+    @property
+    def duration_s(self) -> Fraction:
+        return self.frame_count / self.frame_rate
+
+    @property
+    def target_duration_s(self) -> int:
+        """EXT-X-TARGETDURATION: no EXTINF, rounded to a whole number, exceeds it (rfc8216bis 4.4.3.1)."""
+        longest_s = max(self.segment_duration_s(0), self.segment_duration_s(self.segment_count - 1))
+        return max(1, math.floor(longest_s + Fraction(1, 2)))
+
+    def first_frame(self, msn: int) -> int:
+        """Frame at which segment `msn` starts; the end of the recording for the segment after the last."""
+        return self.frame_count if msn >= self.segment_count else msn * self.segment_frames
+
+    def segment_start_s(self, msn: int) -> Fraction:
+        return self.first_frame(msn) / self.frame_rate
+
+    def segment_duration_s(self, msn: int) -> Fraction:
+        return self.segment_start_s(msn + 1) - self.segment_start_s(msn)
+
+
+def choose_frame_rate(video: VideoTrack) -> Fraction:
+    """Choose the constant rate of the output, at most 60 frames per second.
+
+    A constant rate is kept, or divided by the smallest whole number that brings it to 60 or less, so that frames
+    are dropped evenly. A variable rate becomes the smallest standard rate that keeps its livelier half's frames.
+    """
+    if video.constant_frame_rate:
+        return video.frame_rate / math.ceil(video.frame_rate / (MAX_FRAME_RATE * RATE_TOLERANCE))
+    wanted = min(max(video.frame_rate, video.busy_frame_rate), MAX_FRAME_RATE)
+    return next(rate for rate in STANDARD_RATES if rate * RATE_TOLERANCE >= wanted)
+
+
+def plan_grid(source: Source, segment_s: float = 4.0, gop_s: float = 2.0) -> Grid:
+    """Plan the grid of a source for segments and GOPs of about the given lengths (seconds)."""
+    if source.video is None:
+        return _plan_audio_grid(source, segment_s)
+    rate = choose_frame_rate(source.video)
+    gop_frames = max(1, round(gop_s * rate))
+    origin_s = _choose_origin_s(source, source.video, rate)
+    video_frames = _count_frames(source.video.end_s - origin_s, rate)
+    audio_outlasts = source.end_s - source.video.end_s > AUDIO_TAIL_S
+    return Grid(
+        frame_rate=rate,
+        gop_frames=gop_frames,
+        segment_frames=gop_frames * max(1, round(segment_s * rate / gop_frames)),
+        frame_count=_count_frames(source.end_s - origin_s, rate) if audio_outlasts else video_frames,
+        video_frame_count=video_frames,
+        origin_s=origin_s,
+    )
+
+
+def _plan_audio_grid(source: Source, segment_s: float) -> Grid:
+    segment_frames = max(1, round(segment_s * AUDIO_GRID_RATE))
+    return Grid(
+        frame_rate=AUDIO_GRID_RATE,
+        gop_frames=segment_frames,
+        segment_frames=segment_frames,
+        frame_count=_count_frames(source.duration_s, AUDIO_GRID_RATE),
+        video_frame_count=0,
+        origin_s=source.start_s,
+    )
+
+
+def _choose_origin_s(source: Source, video: VideoTrack, rate: Fraction) -> float:
+    """Put second 0 a whole number of frames before the first picture, at the source's start to within half a frame.
+
+    Were it at the source's start itself, pictures could fall half-way between two frames of the grid, where the
+    jitter of millisecond timestamps would double some and drop others.
+    """
+    frames_before = round((video.start_s - source.start_s) * rate)
+    return video.start_s - float(frames_before / rate)
+
+
+def _count_frames(duration_s: float, rate: Fraction) -> int:
+    return max(1, round(duration_s * rate))
