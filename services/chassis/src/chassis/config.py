@@ -26,6 +26,9 @@ class ServiceConfig(BaseSettings):
     nats_url: str = "nats://nats:4222"
     """NATS servers, comma-separated."""
 
+    nats_connect_timeout_s: Annotated[float, Field(gt=0, le=600)] = 20.0
+    """How long a starting service waits for a first NATS server, seconds, above 0 to 600."""
+
     nats_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     """Copies that JetStream keeps of each stream and bucket: 1 with one server, 3 with three."""
 

@@ -7,8 +7,8 @@ writes say what they expect to find.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,10 +26,10 @@ from chassis.telemetry import log
 Result = TypeVar("Result")
 
 REQUEST_TIMEOUT_S = 1.0
-CONNECT_TIMEOUT_S = 20.0
 # While three servers elect a leader, 4 to 9 s, they do not answer: retry for longer than that.
 RETRY_S = 20.0
-_WATCH_POLL_S = 60.0  # how long one wait of a watch lasts before it waits again
+_WRONG_LAST_SEQUENCE = 10071  # err_code of nats-server
+_WATCH_POLL_S = 1.0  # how soon a watch sees that its connection is another one
 HICCUPS = (
     nats.errors.TimeoutError,
     nats.errors.NoRespondersError,
@@ -44,11 +44,11 @@ async def connect(config: ServiceConfig, *, name: str) -> AsyncIterator[Client]:
     """Connect to NATS, and keep connecting for as long as the block lasts.
 
     Raises:
-        Unavailable: No server answered within CONNECT_TIMEOUT_S.
+        Unavailable: No server answered within `nats_connect_timeout_s`.
     """
     client = Client()
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(config.nats_connect_timeout_s):
             await client.connect(
                 config.nats_url.split(","),
                 name=name,
@@ -86,18 +86,18 @@ async def ensure_stream(js: JetStreamContext, config: api.StreamConfig) -> None:
 
 
 async def ensure_bucket(
-    js: JetStreamContext, bucket: str, *, replicas: int, ttl_s: float | None = None
+    client: Client, bucket: str, *, replicas: int, ttl_s: float | None = None
 ) -> KeyValue:
     """Open a key-value bucket, made if it is not there yet.
 
     Args:
-        js: The connection's JetStream.
+        client: The connection.
         bucket: Its name, from `layout`.
         replicas: Copies that JetStream keeps.
         ttl_s: When given, every value expires that long after it was written, seconds.
     """
     config = api.KeyValueConfig(bucket=bucket, history=1, ttl=ttl_s, replicas=replicas)
-    return KeyValue(await persist(lambda _attempt: js.create_key_value(config)))
+    return KeyValue(client, await persist(lambda _attempt: jetstream(client).create_key_value(config)))
 
 
 async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:
@@ -139,7 +139,8 @@ class KeyValue:
         Unavailable: NATS did not answer for RETRY_S.
     """
 
-    def __init__(self, bucket: js_kv.KeyValue) -> None:
+    def __init__(self, client: Client, bucket: js_kv.KeyValue) -> None:
+        self._client = client
         self._bucket = bucket
 
     async def get(self, key: str) -> Value:
@@ -178,10 +179,17 @@ class KeyValue:
 
     async def delete(self, key: str, *, revision: int | None = None) -> None:
         """Remove a key, whether it has a value or not; Conflict if a given `revision` is not the newest."""
-        try:
-            await persist(lambda _attempt: self._bucket.delete(key, last=revision))
-        except js_errors.KeyWrongLastSequenceError as error:
-            raise Conflict(f"{key!r} changed since revision {revision}") from error
+
+        async def delete(attempt: int) -> None:
+            try:
+                await self._bucket.delete(key, last=revision)
+            except js_errors.BadRequestError as error:
+                if error.err_code != _WRONG_LAST_SEQUENCE:
+                    raise
+                if attempt == 1 or not await self._is_gone(key):
+                    raise Conflict(f"{key!r} changed since revision {revision}") from error
+
+        await persist(delete)
 
     async def list(self, prefix: str = "") -> Sequence[Value]:
         """Read all values below a prefix, which is empty or ends with a dot; in the order of their keys."""
@@ -190,16 +198,32 @@ class KeyValue:
     async def watch(self, pattern: str) -> AsyncIterator[Value | None]:
         """Follow keys that match a NATS pattern: their values now, then None, then each new value.
 
-        A deleted key arrives with empty data. A lost connection does not end the watch.
+        A deleted key arrives with empty data. A lost connection does not end the watch, nor does it lose a
+        key's newest value.
         """
-        watcher: Any = await self._bucket.watch(pattern)
+        newest, caught_up = 0, False
+        while True:
+            async with aclosing(self._watch_connection(pattern)) as values:
+                async for value in values:
+                    if value is None and not caught_up:
+                        caught_up = True
+                        yield None
+                    elif value is not None and value.revision > newest:
+                        newest = value.revision
+                        yield value
+
+    async def _watch_connection(self, pattern: str) -> AsyncGenerator[Value | None]:
+        """Follow keys until the connection was lost and made again: the client's own recovery takes 20 s."""
+        reconnects = self._client.stats["reconnects"]
+        watcher: Any = await persist(lambda _attempt: self._bucket.watch(pattern))
         try:
-            while True:
+            while reconnects == self._client.stats["reconnects"]:
                 with suppress(nats.errors.TimeoutError):
                     entry = await watcher.updates(timeout=_WATCH_POLL_S)
                     yield _value(entry) if entry else None
         finally:
-            await watcher.stop()
+            with suppress(*HICCUPS):
+                await watcher.stop()
 
     async def _get(self, key: str) -> Value:
         try:
@@ -216,6 +240,13 @@ class KeyValue:
         finally:
             await watcher.stop()
         return sorted(values, key=lambda value: value.key)
+
+    async def _is_gone(self, key: str) -> bool:
+        try:
+            await self._get(key)
+        except NotFound:
+            return True
+        return False
 
     async def _own_write(self, key: str, data: bytes) -> int | None:
         found = await self._get(key)
