@@ -11,6 +11,9 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 # `/hls/streams` and `/api/v1/streams/start` are paths of the API itself.
 RESERVED_IDS = frozenset({"streams", "start"})
 
+# What JetStream has stored it publishes again below this; core NATS carries it to all who listen.
+NEWS_PREFIX = "weir.news"
+
 TIMELINE_STREAM = "WEIR_TIMELINE"
 JOBS_STREAM = "WEIR_JOBS"
 
@@ -70,6 +73,11 @@ def untoken(part: str) -> str:
 
 def timeline_subject(stream_id: str, incarnation: str) -> str:
     return f"weir.timeline.{token(stream_id)}.{incarnation}"
+
+
+def news_subject(subject: str) -> str:
+    """Where news of a stored subject is heard."""
+    return f"{NEWS_PREFIX}.{subject}"
 
 
 def task_subject(priority: str, recording_id: str, job_id: str, task: str) -> str:

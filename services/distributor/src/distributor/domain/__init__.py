@@ -1,0 +1,1 @@
+"""The rules of ledgers and streams, without I/O, clock or chance."""

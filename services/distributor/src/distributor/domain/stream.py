@@ -1,0 +1,148 @@
+"""What the registry knows of a stream: its description, its state, and what of it can be played."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from chassis.errors import FailedPrecondition
+from distributor.domain.entries import Container, LedgerId, MediaKind
+from distributor.domain.ledger import Ledger, Timeline
+
+
+class StreamKind(StrEnum):
+    """What a stream is, as far as playing it goes."""
+
+    VOD = "vod"
+    LIVE = "live"
+    EVENT = "event"
+
+
+class StreamState(StrEnum):
+    """Where a stream is in its life."""
+
+    CREATED = "created"
+    ACTIVE = "active"
+    STOPPED = "stopped"
+    ERROR = "error"
+    ENDED = "ended"
+
+
+TRANSITIONS: Mapping[StreamState, frozenset[StreamState]] = {
+    StreamState.CREATED: frozenset({StreamState.ACTIVE, StreamState.STOPPED, StreamState.ERROR}),
+    StreamState.ACTIVE: frozenset({StreamState.STOPPED, StreamState.ERROR, StreamState.ENDED}),
+    StreamState.STOPPED: frozenset({StreamState.ACTIVE}),
+    StreamState.ERROR: frozenset({StreamState.ACTIVE, StreamState.STOPPED}),
+    StreamState.ENDED: frozenset(),  # only a new incarnation goes on
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A rendition as it is advertised; rates are measured."""
+
+    rendition_id: str
+    name: str
+    media_kind: MediaKind
+    codecs: str
+    width_pixels: int
+    height_pixels: int
+    frame_rate: float
+    peak_bps: int
+    average_bps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What whoever opens a stream says of it; fixed for the life of an incarnation."""
+
+    stream_id: str
+    kind: StreamKind
+    container: Container
+    target_duration_s: int
+    title: str = ""
+    recording_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One entry of the registry: the present life of a stream id."""
+
+    description: Description
+    incarnation: str
+    state: StreamState
+    create_time: datetime
+    error: str = ""
+    start_time: datetime | None = None
+    """When it first became active."""
+    end_time: datetime | None = None
+    """When it stopped or ended."""
+    variants: Sequence[Variant] = ()
+    """Kept once the stream has ended; before that the ledger tells."""
+    duration_s: float = 0.0
+
+    @property
+    def stream_id(self) -> str:
+        return self.description.stream_id
+
+    @property
+    def ledger_id(self) -> LedgerId:
+        return LedgerId(stream_id=self.stream_id, incarnation=self.incarnation)
+
+
+def new_stream(description: Description, *, incarnation: str, now: datetime) -> Stream:
+    """Begin a life of a stream id: nobody has brought media yet."""
+    return Stream(
+        description=description, incarnation=incarnation, state=StreamState.CREATED, create_time=now
+    )
+
+
+def move(stream: Stream, state: StreamState, *, now: datetime, error: str = "") -> Stream:
+    """Move a stream to another state; moving it to where it is changes nothing.
+
+    Raises:
+        FailedPrecondition: STREAM_STATE; no way leads there.
+    """
+    if state is stream.state:
+        return stream
+    if state not in TRANSITIONS[stream.state]:
+        raise FailedPrecondition(
+            f"stream {stream.stream_id!r} is {stream.state}: it cannot become {state}", reason="STREAM_STATE"
+        )
+    is_over = state in {StreamState.STOPPED, StreamState.ENDED}
+    return replace(
+        stream,
+        state=state,
+        error=error,
+        start_time=stream.start_time or (now if state is StreamState.ACTIVE else None),
+        end_time=now if is_over else None,
+    )
+
+
+def with_media(stream: Stream, ledger: Ledger) -> Stream:
+    """Say of a stream what its ledger tells: what can be played, in which renditions."""
+    return replace(stream, variants=variants(ledger), duration_s=ledger.duration_s)
+
+
+def variants(ledger: Ledger) -> Sequence[Variant]:
+    """List the renditions of which a segment can be read, lowest rate first."""
+    with_segments = [_variant(timeline) for timeline in ledger.timelines.values() if timeline.media_s > 0]
+    return tuple(sorted(with_segments, key=lambda variant: (variant.average_bps, variant.rendition_id)))
+
+
+def _variant(timeline: Timeline) -> Variant:
+    rendition = timeline.rendition
+    numerator, denominator = rendition.frame_rate
+    return Variant(
+        rendition_id=rendition.rendition_id,
+        name=rendition.name,
+        media_kind=rendition.media_kind or MediaKind.VIDEO,
+        codecs=rendition.codecs,
+        width_pixels=rendition.width_pixels,
+        height_pixels=rendition.height_pixels,
+        frame_rate=numerator / denominator if denominator else 0.0,
+        peak_bps=round(timeline.peak_bps),
+        average_bps=round(timeline.size_bytes * 8 / timeline.media_s),
+    )
