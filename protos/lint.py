@@ -1,8 +1,8 @@
 # ruff: noqa: INP001  # a script, not part of a package
 """Check the contracts: format, buf's lint rules, and that nothing breaks what older peers and clients read.
 
-The contracts import google/api, which buf could only fetch from its registry. So protoc, which finds it in the
-googleapis wheel, compiles images, and buf checks those. Run: `python protos/lint.py [--against REVISION]`.
+The contracts import google/api, which buf could only fetch from its registry. So protoc, which finds it in
+the googleapis wheel, compiles images, and buf checks them. Run `protos/lint.py [--against REVISION]`.
 """
 
 from __future__ import annotations
