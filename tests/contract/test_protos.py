@@ -1,8 +1,10 @@
 """The contracts keep the API's promises: its routes, its JSON names, a comment on all, units in names."""
 
 import importlib.resources
+import runpy
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from google.api import annotations_pb2
@@ -16,6 +18,7 @@ from google.protobuf.descriptor_pb2 import (
 
 from contract.api_table import API, Endpoint
 
+PROTOS = Path(__file__).parents[2] / "protos"
 EACH_ENDPOINT = pytest.mark.parametrize("endpoint", API, ids=lambda endpoint: endpoint.route)
 
 # What an RPC may answer with beside its own response: the resource that it made, read or changed.
@@ -234,3 +237,11 @@ def test_envoy_finds_the_rich_errors() -> None:
     descriptors = importlib.resources.files("weir").joinpath("descriptors.pb").read_bytes()
     names = {file.name for file in FileDescriptorSet.FromString(descriptors).file}
     assert {"google/rpc/status.proto", "google/rpc/error_details.proto"} <= names
+
+
+def test_installed_descriptors_are_of_this_tree() -> None:
+    """All the tests above, and Envoy, read what is installed; `uv sync` builds it anew."""
+    compile_image = runpy.run_path(str(PROTOS / "lint.py"))["compile_image"]
+    present = {file.name: file for file in FileDescriptorSet.FromString(compile_image(PROTOS)).file}
+    stale = [file.name for file in contracts() if file != present.get(file.name)]
+    assert stale == []
