@@ -1,0 +1,79 @@
+"""Fit Envoy's one configuration to a local run: other addresses, the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from weir_cli.address import Address
+
+Node = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """What differs between production and a run on this machine."""
+
+    public: Address
+    """Where clients connect."""
+
+    admin: Address
+    """Where Envoy is administered."""
+
+    upstreams: Mapping[str, Sequence[Address]]
+    """The replicas of each cluster, by the cluster's name."""
+
+    descriptors_path: str
+    """The file with the contracts that REST is transcoded by."""
+
+
+def fit_config(text: str, edge: Edge) -> str:
+    """Return the configuration `text`, which is YAML, with the addresses and paths of `edge`.
+
+    Raises:
+        ValueError: The configuration's clusters are not those of `edge.upstreams`.
+    """
+    config: Node = yaml.safe_load(text)
+    resources = config["static_resources"]
+    _require_same({cluster["name"] for cluster in resources["clusters"]}, set(edge.upstreams))
+    config["admin"]["address"] = _address(edge.admin)
+    (listener,) = resources["listeners"]
+    listener["address"] = _address(edge.public)
+    for cluster in resources["clusters"]:
+        _fix_endpoints(cluster, edge.upstreams[cluster["name"]])
+    for transcoder in _holders_of("proto_descriptor", listener):
+        transcoder["proto_descriptor"] = edge.descriptors_path
+    return yaml.safe_dump(config, sort_keys=False, width=120)
+
+
+def _require_same(configured: set[str], given: set[str]) -> None:
+    if configured != given:
+        raise ValueError(
+            f"Envoy's clusters are {sorted(configured)}, but addresses are given for {sorted(given)}"
+        )
+
+
+def _fix_endpoints(cluster: Node, replicas: Sequence[Address]) -> None:
+    """Name the replicas one by one: a local run has no DNS that would know them."""
+    cluster["type"] = "STATIC"
+    endpoints = [{"endpoint": {"address": _address(replica)}} for replica in replicas]
+    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+
+
+def _address(address: Address) -> Node:
+    return {"socket_address": {"address": address.host, "port_value": address.port}}
+
+
+def _holders_of(key: str, node: Any) -> Iterator[Node]:
+    """Find every mapping below `node` that has `key`."""
+    if isinstance(node, dict):
+        if key in node:
+            yield node
+        for child in node.values():
+            yield from _holders_of(key, child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _holders_of(key, child)
