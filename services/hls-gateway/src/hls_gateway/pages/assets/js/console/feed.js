@@ -1,0 +1,94 @@
+/** Reads what the server knows: the recordings, and of each the newest job. */
+
+import { listRecordings, newestJob } from "../api/recordings.js";
+import { isAtWork } from "../words/recording.js";
+
+const PAGE_SIZE = 50;
+const BUSY_PAUSE_MS = 1_000;
+const IDLE_PAUSE_MS = 5_000;
+const AT_ONCE = 6;
+/** Jobs that have ended are read again now and then, a few at a time: somebody else may have started a new one. */
+const REREAD_AFTER_MS = 15_000;
+const REREAD_AT_ONCE = 4;
+
+const ARRIVING = ["UPLOADING", "FETCHING", "PROBING"];
+
+export class Feed {
+  /** @type {import("../api/recordings.js").Recording[]} */
+  recordings = [];
+  hasMore = false;
+  /** @type {Map<string, {job: import("../api/recordings.js").Job|null, read_ms: number}>} */
+  #jobs = new Map();
+  #pages = 1;
+
+  /** The newest job of a recording, as last read; null when it has none. */
+  jobOf(recordingId) {
+    return this.#jobs.get(recordingId)?.job ?? null;
+  }
+
+  /** After how long there will be something new to read. */
+  get pause_ms() {
+    return this.recordings.some((recording) => this.#isMoving(recording)) ? BUSY_PAUSE_MS : IDLE_PAUSE_MS;
+  }
+
+  /** Read one more page from now on. */
+  wantMore() {
+    this.#pages += 1;
+  }
+
+  /** Read everything anew; throws the Fault of the first call that failed. */
+  async read() {
+    await this.#readRecordings();
+    const due = this.#dueJobs();
+    for (let at = 0; at < due.length; at += AT_ONCE) {
+      await Promise.all(due.slice(at, at + AT_ONCE).map((recording) => this.#readJob(recording.recording_id)));
+    }
+  }
+
+  async #readRecordings() {
+    const recordings = [];
+    let pageToken = "";
+    for (let page = 0; page < this.#pages && (page === 0 || pageToken); page += 1) {
+      const answer = await listRecordings({ pageSize: PAGE_SIZE, pageToken });
+      recordings.push(...answer.recordings);
+      pageToken = answer.next_page_token;
+    }
+    this.recordings = recordings;
+    this.hasMore = Boolean(pageToken);
+    this.#forget(new Set(recordings.map((recording) => recording.recording_id)));
+  }
+
+  async #readJob(recordingId) {
+    const job = await newestJob(recordingId).catch((fault) => {
+      if (fault.isMissing) return null; // deleted since it was listed
+      throw fault;
+    });
+    this.#jobs.set(recordingId, { job, read_ms: performance.now() });
+  }
+
+  #dueJobs() {
+    const begun = this.recordings.filter((recording) => recording.watch_url);
+    const isFresh = ({ recording_id }) => !this.#jobs.has(recording_id) || this.#isTranscoded(recording_id);
+    const old = begun.filter((recording) => !isFresh(recording) && this.#age_ms(recording) > REREAD_AFTER_MS);
+    return [...begun.filter(isFresh), ...old.slice(0, REREAD_AT_ONCE)];
+  }
+
+  #isTranscoded(recordingId) {
+    const job = this.jobOf(recordingId);
+    return job !== null && isAtWork(job);
+  }
+
+  #isMoving(recording) {
+    return ARRIVING.includes(recording.state) || this.#isTranscoded(recording.recording_id);
+  }
+
+  #age_ms({ recording_id }) {
+    return performance.now() - this.#jobs.get(recording_id).read_ms;
+  }
+
+  #forget(listedIds) {
+    for (const id of this.#jobs.keys()) {
+      if (!listedIds.has(id)) this.#jobs.delete(id);
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** Plays by the browser's own HLS, where there is no Media Source. The same face as HlsJsEngine, but it tells less. */
+
+const NETWORK = 2;
+const DECODE = 3;
+
+export class NativeEngine extends EventTarget {
+  #video;
+  #url;
+  #closing = new AbortController();
+
+  constructor(video, url) {
+    super();
+    this.#video = video;
+    this.#url = url;
+    this.#on("error", () => this.#fail(video.error));
+    this.#on("loadedmetadata", () => this.dispatchEvent(new Event("renditions")));
+    this.#on("progress", () => this.dispatchEvent(new Event("flow")));
+    this.#on("resize", () => this.dispatchEvent(new Event("switch")));
+  }
+
+  load() {
+    this.#video.src = this.#url;
+  }
+
+  resume() {
+    const position_s = this.#video.currentTime;
+    this.load();
+    this.#video.addEventListener("loadedmetadata", () => (this.#video.currentTime = position_s), { once: true });
+  }
+
+  recover() {
+    this.resume();
+  }
+
+  /** The browser chooses, always. */
+  choose() {}
+
+  close() {
+    this.#closing.abort();
+    this.#video.removeAttribute("src");
+  }
+
+  get renditions() {
+    return [];
+  }
+
+  measure() {
+    const { videoWidth, videoHeight, duration } = this.#video;
+    const rendition = { index: -1, width_pixels: videoWidth, height_pixels: videoHeight, bitrate_bps: 0 };
+    return {
+      rendition: videoHeight ? rendition : null,
+      throughput_bps: null,
+      isGrowing: Number.isNaN(duration) ? null : duration === Infinity,
+    };
+  }
+
+  #on(type, listener) {
+    this.#video.addEventListener(type, listener, { signal: this.#closing.signal });
+  }
+
+  #fail({ code, message }) {
+    const kind = { [NETWORK]: "network", [DECODE]: "media" }[code] ?? "network";
+    this.dispatchEvent(new CustomEvent("fault", { detail: { kind, status: 0, detail: message } }));
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Keeps a stream playing: chooses the engine, starts with or without sound, and comes back after faults.
+ *
+ * Dispatches "renditions", "switch", "muted" (the browser plays only without sound), "well", and "fault", a
+ * CustomEvent whose detail is {title, text, retry_s}: retry_s is null when only the watcher can try again.
+ */
+
+import { backoff_ms } from "../page/loop.js";
+import { describePlaybackFault } from "../words/playback_fault.js";
+import { HlsJsEngine } from "./engine_hlsjs.js";
+import { NativeEngine } from "./engine_native.js";
+
+const MOST_RECOVERIES = 3;
+
+export class Player extends EventTarget {
+  #video;
+  #url;
+  #engine = null;
+  #failures = 0;
+  #lastKind = "";
+  #retry = 0;
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {string} url Of the multivariant playlist.
+   */
+  constructor(video, url) {
+    super();
+    this.#video = video;
+    this.#url = url;
+    window.addEventListener("online", () => this.#failures && this.retry());
+  }
+
+  /** @param {{startsAt_s: number}} options -1: at the live edge. */
+  async start(options) {
+    this.#engine ??= await this.#openEngine(options);
+    if (!this.#engine) return;
+    this.#engine.load();
+    this.#play();
+  }
+
+  /** Try again now, after a fault. */
+  retry() {
+    clearTimeout(this.#retry);
+    if (!this.#engine) location.reload();
+    else if (this.#lastKind === "media") this.#engine.recover();
+    else this.#engine.resume();
+  }
+
+  choose(index) {
+    this.#engine.choose(index);
+  }
+
+  get renditions() {
+    return this.#engine?.renditions ?? [];
+  }
+
+  /** What flows now: see the engine; and how much is buffered ahead. */
+  measure() {
+    const nothing = { rendition: null, throughput_bps: null, isGrowing: null };
+    return { ...(this.#engine?.measure() ?? nothing), buffer_s: bufferedAhead_s(this.#video) };
+  }
+
+  async #openEngine(options) {
+    const Hls = await hlsJs();
+    if (Hls?.isSupported()) return this.#wire(new HlsJsEngine(Hls, this.#video, this.#url, options));
+    if (this.#video.canPlayType("application/vnd.apple.mpegurl")) return this.#wire(new NativeEngine(this.#video, this.#url));
+    this.#tellFault({ kind: Hls ? "unsupported" : "script", status: 0, detail: "" });
+    return null;
+  }
+
+  #wire(engine) {
+    for (const type of ["renditions", "switch"]) engine.addEventListener(type, () => this.dispatchEvent(new Event(type)));
+    engine.addEventListener("flow", () => this.#flows());
+    engine.addEventListener("fault", (event) => this.#suffer(event.detail));
+    return engine;
+  }
+
+  #flows() {
+    if (!this.#failures) return;
+    this.#failures = 0;
+    this.dispatchEvent(new Event("well"));
+  }
+
+  #suffer(fault) {
+    this.#failures += 1;
+    this.#lastKind = fault.kind;
+    if (fault.kind === "media" && this.#failures < MOST_RECOVERIES) this.#engine.recover();
+    else this.#tellFault(fault);
+  }
+
+  #tellFault(fault) {
+    const { title, text, mayPass } = describePlaybackFault(fault);
+    const pause_ms = mayPass ? backoff_ms(this.#failures) : null;
+    clearTimeout(this.#retry);
+    if (mayPass) this.#retry = setTimeout(() => this.retry(), pause_ms);
+    this.dispatchEvent(new CustomEvent("fault", { detail: { title, text, retry_s: mayPass ? pause_ms / 1_000 : null } }));
+  }
+
+  /** Browsers refuse to play with sound where nobody has touched the page: then play without. */
+  async #play() {
+    try {
+      await this.#video.play();
+    } catch (error) {
+      if (error.name !== "NotAllowedError" || this.#video.muted) return;
+      this.#video.muted = true;
+      this.dispatchEvent(new Event("muted"));
+      await this.#video.play().catch(() => undefined); // then it waits for the watcher's own play button
+    }
+  }
+}
+
+/** The library, or null when it cannot be had. It is a classic script: what it makes is a global. */
+async function hlsJs() {
+  try {
+    await import("../../vendor/hls.min.js");
+    return globalThis.Hls;
+  } catch {
+    return null;
+  }
+}
+
+function bufferedAhead_s({ buffered, currentTime }) {
+  for (let at = 0; at < buffered.length; at += 1) {
+    const holdsNow = buffered.start(at) <= currentTime + 0.1 && currentTime <= buffered.end(at);
+    if (holdsNow) return buffered.end(at) - currentTime;
+  }
+  return 0;
+}

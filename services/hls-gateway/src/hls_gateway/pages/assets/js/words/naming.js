@@ -1,0 +1,17 @@
+/** Finds a title and an id for a recording from the name of what was chosen. Pure, but for the id's random tail. */
+
+const LONGEST_SLUG = 40;
+const LONGEST_TITLE = 200;
+
+/** "Low tide, 3.mov" -> "Low tide, 3". */
+export function titleOf(name) {
+  return (name.replace(/\.[A-Za-z0-9]{1,5}$/, "") || name).slice(0, LONGEST_TITLE);
+}
+
+/** "Low tide, 3" -> "low-tide-3-9f2c41": readable in a URL, in the API's alphabet, and taken by nobody. */
+export function idOf(title) {
+  const plain = title.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  const slug = plain.replace(/[^a-z0-9]+/g, "-").slice(0, LONGEST_SLUG).replace(/^-+|-+$/g, "");
+  const tail = crypto.getRandomValues(new Uint8Array(3));
+  return `${slug || "recording"}-${Array.from(tail, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
