@@ -98,6 +98,11 @@ def source_key(recording_id: str, upload: str) -> str:
     return f"{recording_prefix(recording_id)}{upload}/source"
 
 
+def probe_key(recording_id: str, upload: str) -> str:
+    """What the probe found in the source beside it."""
+    return f"{recording_prefix(recording_id)}{upload}/probe.json"
+
+
 def stream_prefix(stream_id: str, incarnation: str | None = None) -> str:
     """Everything stored for a stream, or for one incarnation of it."""
     return f"streams/{stream_id}/" if incarnation is None else f"streams/{stream_id}/{incarnation}/"
