@@ -58,6 +58,14 @@ async def test_list_gives_live_values_below_a_prefix_in_order(bucket: messaging.
     assert list(await bucket.list("none.")) == []
 
 
+async def test_a_purge_leaves_nothing_of_a_prefix_and_all_of_the_others(bucket: messaging.KeyValue) -> None:
+    for key in ("a.1", "a.b.2", "ab.1"):
+        await bucket.create(key, b"x")
+    await bucket.purge("a.")
+    assert [value.key for value in await bucket.list()] == ["ab.1"]
+    assert await bucket.create("a.1", b"again")
+
+
 async def test_a_watch_goes_on_over_a_killed_server(
     nats_server: NatsServer, bucket: messaging.KeyValue
 ) -> None:

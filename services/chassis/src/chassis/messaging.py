@@ -195,6 +195,12 @@ class KeyValue:
         """Read all values below a prefix, which is empty or ends with a dot; in the order of their keys."""
         return await persist(lambda _attempt: self._list(prefix))
 
+    async def purge(self, prefix: str) -> None:
+        """Remove all keys below a prefix that ends with a dot, without a trace: no watcher hears of it."""
+        name = (await persist(lambda _attempt: self._bucket.status())).bucket
+        js = jetstream(self._client)
+        await persist(lambda _attempt: js.purge_stream(f"KV_{name}", subject=f"$KV.{name}.{prefix}>"))
+
     async def watch(self, pattern: str) -> AsyncIterator[Value | None]:
         """Follow keys that match a NATS pattern: their values now, then None, then each new value.
 

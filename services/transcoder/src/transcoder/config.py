@@ -1,0 +1,65 @@
+"""Settings of the transcoder."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from pydantic import Field
+
+from chassis.config import Address, ServiceConfig
+
+
+class TranscoderConfig(ServiceConfig):
+    """What an operator may change; each is an environment variable, WEIR_ and the name in capitals."""
+
+    grpc_address: Address = "0.0.0.0:50052"
+    """Where this service's gRPC server listens, host:port."""
+
+    distributor_address: str = "dns:///distributor:50053"
+    """The distributor, which keeps the streams' ledgers: host:port, or dns:///host:port for all replicas."""
+
+    transcode_workers: Annotated[int, Field(ge=0, le=64)] = 2
+    """Tasks that this process works on at a time, 0 to 64; 0: it takes no tasks, and only answers calls."""
+
+    transcode_max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """Attempts at one task, failed ones and those whose worker died, before its job fails, 1 to 20."""
+
+    transcode_retry_delay_s: Annotated[float, Field(ge=0, le=60)] = 1.0
+    """Wait before a failed task is tried again, seconds, 0 to 60."""
+
+    transcode_ack_wait_s: Annotated[float, Field(ge=0.5, le=300)] = 10.0
+    """Silence after which a task is given to another worker, seconds, 0.5 to 300."""
+
+    transcode_heartbeat_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
+    """How often a worker shows that it lives and looks whether its job was cancelled, seconds, 0.05 to 60."""
+
+    transcode_stall_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """An ffmpeg that makes no progress for so long has failed, seconds, 1 to 3,600."""
+
+    upload_limit_bytes: Annotated[int, Field(ge=1)] = 100 * 1024**3
+    """Largest source that is taken, bytes, at least 1."""
+
+    upload_silence_s: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
+    """An upload or fetch that brings nothing for so long has broken, seconds, 0.1 to 3,600."""
+
+    fetch_workers: Annotated[int, Field(ge=0, le=64)] = 2
+    """Sources that this process fetches at a time, 0 to 64."""
+
+    fetch_limit_s: Annotated[float, Field(ge=1, le=86_400)] = 6 * 3600.0
+    """Longest that the fetch of one source may take, seconds, 1 to 86,400."""
+
+    fetch_allow_private: bool = False
+    """Fetch from private, loopback and link-local addresses as well; only for closed networks and tests."""
+
+    scratch_path: str = Field(default_factory=lambda: os.path.join(os.sep, "tmp", "weir-scratch"))
+    """Folder for what ffmpeg writes and for sources copied from remote storage; emptied at start."""
+
+    scratch_limit_bytes: Annotated[int, Field(ge=1)] = 50 * 1024**3
+    """Room for sources copied from remote storage, bytes, at least 1; a larger source is refused."""
+
+    progress_interval_s: Annotated[float, Field(ge=0.2, le=60)] = 0.5
+    """How often WatchProgress looks for news, seconds, 0.2 to 60."""
+
+    ffmpeg: str = ""
+    """The ffmpeg to run; empty: the one that the imageio-ffmpeg package brings."""

@@ -1,0 +1,167 @@
+"""Decide what of a job's output may be announced next: always the contiguous prefix, never a hole.
+
+Tasks store what they made as pieces, in any order. Whoever stores one announces all that is now contiguous. What was
+announced is read from the ledger alone, so that two processes can do this at once: the ledger refuses one of them,
+which reads again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from transcoder.domain.chunks import CHUNK_SEGMENTS
+from transcoder.domain.job import Job
+from transcoder.domain.packager import IFrameRange, RenditionInfo
+from transcoder.domain.plan import AUDIO_RENDITION_ID
+
+
+class Track(StrEnum):
+    """What pieces are made of; muxed video counts as video."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSegment:
+    """A segment that can be read from storage."""
+
+    rendition_id: str
+    msn: int
+    start_s: float
+    duration_s: float
+    object_key: str
+    size_bytes: int
+    init_key: str = ""
+    init_size_bytes: int = 0
+    iframes: tuple[IFrameRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A run of segments in all renditions of one track: the least that is stored, and announced, at once."""
+
+    track: Track
+    first_segment: int
+    segment_count: int
+    renditions: tuple[RenditionInfo, ...]  # without their init segments, which are stored as objects
+    segments: tuple[StoredSegment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnd:
+    """Nothing more will come."""
+
+
+Entry = RenditionInfo | StoredSegment | StreamEnd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What the ledger holds, as far as announcing needs it."""
+
+    sequence: int
+    next_msn: Mapping[str, int] = field(default_factory=dict)  # by rendition; its key appears with its entry
+    has_ended: bool = False
+
+
+def fold_announced(
+    announced: Announced, *, sequence: int, reached: Mapping[str, int], has_ended: bool
+) -> Announced:
+    """Add one record; `reached` tells each rendition's next msn after it."""
+    return replace(
+        announced,
+        sequence=sequence,
+        next_msn={**announced.next_msn, **reached},
+        has_ended=announced.has_ended or has_ended,
+    )
+
+
+def fold_entries(announced: Announced, sequence: int, entries: Sequence[Entry]) -> Announced:
+    """Add a record of our own."""
+    reached: dict[str, int] = {}
+    for entry in entries:
+        if isinstance(entry, RenditionInfo):
+            reached[entry.rendition_id] = 0
+        elif isinstance(entry, StoredSegment):
+            reached[entry.rendition_id] = entry.msn + 1
+    ended = any(isinstance(entry, StreamEnd) for entry in entries)
+    return fold_announced(announced, sequence=sequence, reached=reached, has_ended=ended)
+
+
+def runs(segment_count: int) -> Iterator[tuple[int, int]]:
+    """Yield (first segment, count) of each piece of a track: as long as the chunks, the first ones short."""
+    first, index = 0, 0
+    while first < segment_count:
+        size = min(CHUNK_SEGMENTS[min(index, len(CHUNK_SEGMENTS) - 1)], segment_count - first)
+        yield first, size
+        first, index = first + size, index + 1
+
+
+def runs_within(segment_count: int, first_segment: int, last_segment: int) -> list[tuple[int, int]]:
+    """Choose the runs that begin at or after `first_segment` and before `last_segment`."""
+    return [run for run in runs(segment_count) if first_segment <= run[0] < last_segment]
+
+
+def announced_tracks(job: Job) -> dict[Track, tuple[str, ...]]:
+    """Tell which tracks become renditions, and their ids."""
+    tracks: dict[Track, tuple[str, ...]] = {}
+    if job.ladder:
+        tracks[Track.VIDEO] = tuple(rung.name for rung in job.ladder)
+    if job.has_audio and not job.audio_is_muxed:
+        tracks[Track.AUDIO] = (AUDIO_RENDITION_ID,)
+    return tracks
+
+
+def next_segment(announced: Announced, rendition_ids: Sequence[str]) -> int:
+    """Tell the msn with which a track's next piece must begin."""
+    return min(announced.next_msn.get(rendition_id, 0) for rendition_id in rendition_ids)
+
+
+def announced_keys(job: Job, pieces: Sequence[Piece]) -> frozenset[str] | None:
+    """Collect the objects that the ledger names; runs of audio that were muxed are not among them.
+
+    None if pieces are missing, so that nobody takes for superfluous what only was not listed.
+    """
+    keys: set[str] = set()
+    for track in announced_tracks(job):
+        own = [piece for piece in pieces if piece.track is track]
+        if sum(piece.segment_count for piece in own) != job.segment_count:
+            return None
+        keys |= {
+            key
+            for piece in own
+            for segment in piece.segments
+            for key in (segment.object_key, segment.init_key)
+        }
+    return frozenset(keys)
+
+
+def plan_entries(
+    job: Job, announced: Announced, pieces: Mapping[Track, Sequence[Piece]]
+) -> tuple[Entry, ...]:
+    """Decide what to announce: for each track the pieces that continue it, and the end when all is in.
+
+    Nothing is announced before every track has its first piece, because a player that reads a multivariant
+    playlist without audio never finds out that there is some (rfc8216bis 4.4.6: it is not reloaded).
+
+    Args:
+        job: The job.
+        announced: What was announced before.
+        pieces: By track, contiguous, the first one beginning where the track now ends.
+    """
+    tracks = announced_tracks(job)
+    begun = bool(announced.next_msn)
+    if announced.has_ended or not (begun or all(pieces.get(track) for track in tracks)):
+        return ()
+    ready = [piece for track in tracks for piece in pieces.get(track, ())]
+    entries: list[Entry] = []
+    if not begun:
+        entries += [rendition for piece in ready if not piece.first_segment for rendition in piece.renditions]
+    entries += [segment for piece in ready for segment in piece.segments]
+    after = fold_entries(announced, announced.sequence, entries)
+    if all(next_segment(after, ids) >= job.segment_count for ids in tracks.values()):
+        entries.append(StreamEnd())
+    return tuple(entries)

@@ -1,0 +1,86 @@
+"""Use-case of telling the world: append what is contiguous of a job's output to its stream's ledger.
+
+Any process may do this at any time. The ledger's compare-and-set decides who appends; the other one reads what was
+appended and goes on from there. What this process remembers of a ledger only saves reading.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from chassis.errors import Conflict
+from transcoder.domain.announce import (
+    Announced,
+    Piece,
+    Track,
+    announced_tracks,
+    fold_entries,
+    next_segment,
+    plan_entries,
+)
+from transcoder.domain.job import Job
+from transcoder.ports import OutputStore, Timeline
+
+PIECES_PER_RECORD = (
+    16  # of up to 4 segments in up to 10 renditions: below the 1,000 entries that a Record may have
+)
+_REMEMBERED_JOBS = 256
+
+
+class Announcer:
+    """Announces the output of jobs."""
+
+    def __init__(self, *, outputs: OutputStore, timeline: Timeline) -> None:
+        self._outputs = outputs
+        self._timeline = timeline
+        self._remembered: OrderedDict[str, Announced] = OrderedDict()
+
+    async def announce(self, job: Job) -> bool:
+        """Append all that is contiguous; tells whether the stream is complete and has ended.
+
+        Raises:
+            FailedPrecondition, NotFound: The stream is no longer this job's to append to.
+            Unavailable: The distributor does not answer.
+        """
+        announced = await self._known(job)
+        while not announced.has_ended:
+            pieces = await self._ready_pieces(job, announced)
+            entries = plan_entries(job, announced, pieces)
+            if not entries:
+                return False
+            try:
+                sequence = await self._timeline.append(job, announced.sequence, entries)
+                announced = fold_entries(announced, sequence, entries)
+            except Conflict:
+                announced = await self._timeline.catch_up(job, announced)
+            self._remember(job, announced)
+        return True
+
+    async def _known(self, job: Job) -> Announced:
+        if known := self._remembered.get(job.job_id):
+            return known
+        return await self._timeline.catch_up(job, Announced(sequence=0))
+
+    def _remember(self, job: Job, announced: Announced) -> None:
+        self._remembered[job.job_id] = announced
+        self._remembered.move_to_end(job.job_id)
+        if len(self._remembered) > _REMEMBERED_JOBS:
+            self._remembered.popitem(last=False)
+
+    async def _ready_pieces(self, job: Job, announced: Announced) -> dict[Track, Sequence[Piece]]:
+        return {
+            track: await self._contiguous(job, track, next_segment(announced, ids))
+            for track, ids in announced_tracks(job).items()
+        }
+
+    async def _contiguous(self, job: Job, track: Track, first_segment: int) -> Sequence[Piece]:
+        pieces: list[Piece] = []
+        for _ in itertools.repeat(None, PIECES_PER_RECORD):
+            piece = await self._outputs.get_piece(job.job_id, track, first_segment)
+            if piece is None:
+                break
+            pieces.append(piece)
+            first_segment += piece.segment_count
+        return pieces

@@ -1,0 +1,89 @@
+"""The slots in which this process works: each takes one task at a time from its lanes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from chassis.telemetry import TASK, log
+from transcoder.ports import Delivery, JobQueue, Lane
+
+Handler = Callable[[Delivery], Awaitable[None]]
+
+# How long a slot waits in its first lane before it looks into the others, and how long a stop waits for idle slots.
+IDLE_WAIT_S = 0.5
+_FAILED_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """Some slots that do the same."""
+
+    count: int
+    lanes: tuple[Lane, ...]
+    """In order of preference."""
+    handle: Handler
+
+
+class Pool:
+    """Runs slots."""
+
+    def __init__(self, queue: JobQueue, slots: Sequence[Slots]) -> None:
+        self._queue = queue
+        self._slots = slots
+        self._stopping = False
+        self._busy: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work for as long as the block lasts; then give back what is not done."""
+        loops = [
+            asyncio.create_task(self._run_slot(slots)) for slots in self._slots for _ in range(slots.count)
+        ]
+        try:
+            yield
+        finally:
+            self._stopping = True
+            for work in self._busy:
+                work.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _run_slot(self, slots: Slots) -> None:
+        while not self._stopping:
+            try:
+                delivery = await self._take(slots.lanes)
+            except Exception:  # noqa: BLE001 - NATS may be away for long, and will be back
+                log.warning("no tasks can be taken", exc_info=True)
+                await asyncio.sleep(IDLE_WAIT_S)
+                continue
+            if delivery:
+                await self._handle(slots.handle, delivery)
+
+    async def _take(self, lanes: Sequence[Lane]) -> Delivery | None:
+        for lane in lanes if len(lanes) > 1 else ():
+            if delivery := await self._queue.take(lane, wait_s=0):
+                return delivery
+        return await self._queue.take(lanes[0], wait_s=IDLE_WAIT_S)
+
+    async def _handle(self, handle: Handler, delivery: Delivery) -> None:
+        """Handle one delivery in a task of its own, which a stop can cancel without losing the delivery."""
+        work = asyncio.ensure_future(self._answer(handle, delivery))
+        self._busy.add(work)
+        try:
+            if self._stopping:
+                work.cancel()
+            await asyncio.wait((work,))
+        finally:
+            self._busy.discard(work)
+
+    async def _answer(self, handle: Handler, delivery: Delivery) -> None:
+        try:
+            await handle(delivery)
+        except asyncio.CancelledError:
+            await delivery.retry()
+            raise
+        except Exception:  # noqa: BLE001 - a worker loop goes on whatever one task brings
+            log.exception("task failed unexpectedly", **{TASK: delivery.task.name})
+            await delivery.retry(_FAILED_RETRY_S)
