@@ -97,7 +97,8 @@ async def ensure_bucket(
         ttl_s: When given, every value expires that long after it was written, seconds.
     """
     config = api.KeyValueConfig(bucket=bucket, history=1, ttl=ttl_s, replicas=replicas)
-    return KeyValue(client, await persist(lambda _attempt: jetstream(client).create_key_value(config)))
+    made = await persist(lambda _attempt: jetstream(client).create_key_value(config))
+    return KeyValue(client, bucket, made)
 
 
 async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:
@@ -139,8 +140,9 @@ class KeyValue:
         Unavailable: NATS did not answer for RETRY_S.
     """
 
-    def __init__(self, client: Client, bucket: js_kv.KeyValue) -> None:
+    def __init__(self, client: Client, name: str, bucket: js_kv.KeyValue) -> None:
         self._client = client
+        self._name = name
         self._bucket = bucket
 
     async def get(self, key: str) -> Value:
@@ -197,9 +199,9 @@ class KeyValue:
 
     async def purge(self, prefix: str) -> None:
         """Remove all keys below a prefix that ends with a dot, without a trace: no watcher hears of it."""
-        name = (await persist(lambda _attempt: self._bucket.status())).bucket
+        subject = f"$KV.{self._name}.{prefix}>"
         js = jetstream(self._client)
-        await persist(lambda _attempt: js.purge_stream(f"KV_{name}", subject=f"$KV.{name}.{prefix}>"))
+        await persist(lambda _attempt: js.purge_stream(f"KV_{self._name}", subject=subject))
 
     async def watch(self, pattern: str) -> AsyncIterator[Value | None]:
         """Follow keys that match a NATS pattern: their values now, then None, then each new value.
