@@ -21,6 +21,7 @@ from nats.js import kv as js_kv
 
 from chassis.config import ServiceConfig
 from chassis.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from chassis.layout import news_subject
 from chassis.telemetry import log
 
 Result = TypeVar("Result")
@@ -86,7 +87,7 @@ async def ensure_stream(js: JetStreamContext, config: api.StreamConfig) -> None:
 
 
 async def ensure_bucket(
-    client: Client, bucket: str, *, replicas: int, ttl_s: float | None = None
+    client: Client, bucket: str, *, replicas: int, ttl_s: float | None = None, news: bool = False
 ) -> KeyValue:
     """Open a key-value bucket, made if it is not there yet.
 
@@ -95,10 +96,18 @@ async def ensure_bucket(
         bucket: Its name, from `layout`.
         replicas: Copies that JetStream keeps.
         ttl_s: When given, every value expires that long after it was written, seconds.
+        news: Publish every change again under `layout.news_subject`, and let any replica be read directly.
     """
-    config = api.KeyValueConfig(bucket=bucket, history=1, ttl=ttl_s, replicas=replicas)
-    made = await persist(lambda _attempt: jetstream(client).create_key_value(config))
-    return KeyValue(client, bucket, made)
+    keys = f"$KV.{bucket}.>"
+    republish = api.RePublish(src=keys, dest=news_subject(keys)) if news else None
+    config = api.KeyValueConfig(
+        bucket=bucket, history=1, ttl=ttl_s, replicas=replicas, direct=news or None, republish=republish
+    )
+    js = jetstream(client)
+    await persist(lambda _attempt: js.create_key_value(config))
+    # `get` asks the leader: another replica may not know yet what was just written.
+    leader = js_kv.KeyValue(bucket, f"KV_{bucket}", f"$KV.{bucket}.", js, direct=False)
+    return KeyValue(client, bucket, leader)
 
 
 async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:

@@ -1,0 +1,156 @@
+"""The composition root: builds the room, starts it, stops it gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import grpc
+from nats.aio.client import Client
+from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
+from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
+
+from chassis.errors import WeirError
+from chassis.grpc_server import serve
+from chassis.lifecycle import Stopping
+from chassis.messaging import connect
+from chassis.telemetry import log
+from distributor.adapters import ledger_store, registry_store
+from distributor.adapters.feeds import Tails
+from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
+from distributor.adapters.needs import NatsNeeds
+from distributor.adapters.registry_store import open_registry
+from distributor.config import DistributorConfig
+from distributor.domain.entries import LedgerId
+from distributor.folds import Folds
+from distributor.mailbox import Mailbox
+from distributor.ports import Item
+from distributor.service import Timelines
+from distributor.service_streams import Streams
+from distributor.service_watch import Watches
+from distributor.servicer import DistributionServicer, StreamServicer, TimelineServicer
+
+SERVICES = (
+    "weir.timeline.v1.TimelineService",
+    "weir.distributor.v1.StreamService",
+    "weir.distributor.v1.DistributionService",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsFeeds:
+    """News of ledgers and of the registry; implements the port Feeds."""
+
+    ledgers: Tails[Item]
+    registry: Tails[Item]
+
+    def follow_ledger(self, ledger_id: LedgerId, mailbox: Mailbox[Item]) -> AbstractAsyncContextManager[int]:
+        return self.ledgers.follow(ledger_store.subject_of(ledger_id), mailbox)
+
+    def follow_stream(self, stream_id: str, mailbox: Mailbox[Item]) -> AbstractAsyncContextManager[int]:
+        return self.registry.follow(registry_store.subject_of(stream_id), mailbox)
+
+    def close(self) -> None:
+        """End all watchers: the process stops."""
+        self.ledgers.close()
+        self.registry.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Everything that the distributor consists of, built and not yet running."""
+
+    timelines: Timelines
+    streams: Streams
+    watches: Watches
+    feeds: NatsFeeds
+    needs: NatsNeeds
+    now: Callable[[], datetime]
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the servicers to a server."""
+        pb_grpc.add_TimelineServiceServicer_to_server(TimelineServicer(self.timelines, self.watches), server)
+        api_grpc.add_StreamServiceServicer_to_server(StreamServicer(self.streams), server)
+        api_grpc.add_DistributionServiceServicer_to_server(DistributionServicer(self.needs, self.now), server)
+
+
+async def build(config: DistributorConfig, client: Client) -> Room:
+    """Build the room on a connection to NATS."""
+    journal = await open_ledger_journal(
+        client, replicas=config.nats_replicas, max_bytes=config.ledger_limit_bytes
+    )
+    registry, registry_journal = await open_registry(client, replicas=config.nats_replicas)
+    store = LedgerStore(journal, _now)
+    folds = Folds(store, limit_count=config.fold_cache_count)
+    streams = Streams(registry=registry, writer=store, reader=store, folds=folds, now=_now)
+    interval_s = config.reread_interval_s
+    feeds = NatsFeeds(
+        ledgers=Tails(client, journal, ledger_store.stored_record, reread_interval_s=interval_s),
+        registry=Tails(client, registry_journal, registry_store.stream_changed, reread_interval_s=interval_s),
+    )
+    return Room(
+        timelines=Timelines(
+            writer=store, reader=store, registry=registry, folds=folds, streams=streams, now=_now
+        ),
+        streams=streams,
+        watches=Watches(
+            reader=store,
+            streams=streams,
+            feeds=feeds,
+            queue_count=config.watch_queue_count,
+            queue_bytes=config.watch_queue_bytes,
+        ),
+        feeds=feeds,
+        needs=NatsNeeds(client),
+        now=_now,
+    )
+
+
+@asynccontextmanager
+async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> AsyncIterator[int]:
+    """Run the distributor for as long as the block lasts; yields its port."""
+    async with connect(config, name="distributor") as client:
+        room = await build(config, client)
+        tasks = (
+            stopping.run(room.feeds.ledgers.heal(), name="heal ledgers"),
+            stopping.run(room.feeds.registry.heal(), name="heal registry"),
+            stopping.run(_sweep(room.streams, config.sweep_interval_s), name="sweep"),
+        )
+        try:
+            async with serve(
+                config.grpc_address,
+                room.register,
+                services=SERVICES,
+                grace_s=config.shutdown_grace_s,
+            ) as (health, port):
+                yield port
+                await health.set_serving(False)
+                await asyncio.sleep(config.drain_s)
+                room.feeds.close()  # watchers end with UNAVAILABLE and go to another replica at once
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def run_distributor(config: DistributorConfig, stopping: Stopping) -> AsyncIterator[None]:
+    """Run the distributor as `chassis.lifecycle` wants it."""
+    async with serve_distributor(config, stopping):
+        yield
+
+
+async def _sweep(streams: Streams, interval_s: float) -> None:
+    while True:
+        try:
+            await streams.sweep()
+        except WeirError as error:
+            log.warning("sweep failed", error=error.message)
+        await asyncio.sleep(interval_s)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,202 @@
+"""Between contracts and domain, and what a request must hold to get past this edge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from weir.distributor.v1 import distributor_pb2 as api
+from weir.timeline.v1 import timeline_pb2 as pb
+
+from chassis.errors import InvalidArgument
+from chassis.layout import require_id
+from distributor.codec import read_entry
+from distributor.domain.entries import Container, Entry, LedgerId, StoredRecord
+from distributor.domain.stream import Description, Stream, StreamKind, Variant
+from distributor.ports import Draft
+from distributor.service_watch import CaughtUp, Event
+
+Number = TypeVar("Number")
+Value = TypeVar("Value")
+
+MAX_RECORD_BYTES = 900 * 1024  # NATS takes 1 MiB per message, headers included
+MAX_TARGET_DURATION_S = 60
+INCARNATION = re.compile(r"[0-9a-f]{1,32}")
+REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
+OWNER = re.compile(r"[\x20-\x7e]{0,128}")
+TITLE = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
+
+KINDS: Mapping[pb.StreamKind.ValueType, StreamKind] = {
+    pb.STREAM_KIND_VOD: StreamKind.VOD,
+    pb.STREAM_KIND_LIVE: StreamKind.LIVE,
+    pb.STREAM_KIND_EVENT: StreamKind.EVENT,
+}
+CONTAINERS: Mapping[pb.Container.ValueType, Container] = {
+    pb.CONTAINER_CMAF: Container.CMAF,
+    pb.CONTAINER_TS: Container.TS,
+}
+_KIND_NUMBERS = {kind: number for number, kind in KINDS.items()}
+_CONTAINER_NUMBERS = {container: number for number, container in CONTAINERS.items()}
+
+
+def read_ledger_id(stream_id: str, incarnation: str) -> LedgerId:
+    """Read a ledger's name; the incarnation must be given."""
+    return LedgerId(
+        stream_id=require_id(stream_id, field="stream_id"),
+        incarnation=require_text(incarnation, INCARNATION, "incarnation", "be 1 to 32 lower-case hex digits"),
+    )
+
+
+def read_optional_incarnation(incarnation: str) -> str:
+    """Read an incarnation that may be empty: the present one is meant."""
+    if not incarnation:
+        return ""
+    return require_text(incarnation, INCARNATION, "incarnation", "be 1 to 32 lower-case hex digits")
+
+
+def read_sequence(sequence: int, field: str) -> int:
+    """Read a place in a ledger."""
+    if sequence < 0:
+        raise InvalidArgument(f"{field} is {sequence}: it must be at least 0", field=field)
+    return sequence
+
+
+def read_owner(owner: str) -> str:
+    """Read who opens a stream."""
+    return require_text(owner, OWNER, "owner", "be up to 128 printable ASCII characters")
+
+
+def read_description(stream: pb.Stream) -> Description:
+    """Read what the opener of a stream says of it."""
+    if not 1 <= stream.target_duration_s <= MAX_TARGET_DURATION_S:
+        raise InvalidArgument(
+            f"stream.target_duration_s is {stream.target_duration_s}: "
+            f"it must lie from 1 to {MAX_TARGET_DURATION_S}",
+            field="stream.target_duration_s",
+        )
+    if stream.recording_id:
+        require_id(stream.recording_id, field="stream.recording_id")
+    return Description(
+        stream_id=require_id(stream.stream_id, field="stream.stream_id"),
+        kind=_known(KINDS, stream.kind, "stream.kind"),
+        container=_known(CONTAINERS, stream.container, "stream.container"),
+        target_duration_s=stream.target_duration_s,
+        title=require_text(stream.title, TITLE, "stream.title", "hold at most 200 characters, no controls"),
+        recording_id=stream.recording_id,
+    )
+
+
+def read_draft(request: pb.AppendRequest) -> Draft:
+    """Read what is to be appended."""
+    wire = pb.Record(entries=request.entries).SerializeToString()
+    if len(wire) > MAX_RECORD_BYTES:
+        raise InvalidArgument(
+            f"entries hold {len(wire)} bytes: give at most {MAX_RECORD_BYTES}", field="entries"
+        )
+    request_id = require_text(
+        request.request_id, REQUEST_ID, "request_id", "be up to 128 ASCII characters without spaces"
+    )
+    return Draft(
+        epoch=request.epoch,
+        entries=tuple(_required(entry, index) for index, entry in enumerate(request.entries)),
+        wire=wire,
+        request_id=request_id,
+    )
+
+
+def write_description(stream: Stream) -> pb.Stream:
+    """Write what readers of a ledger need beside its entries."""
+    description = stream.description
+    return pb.Stream(
+        stream_id=stream.stream_id,
+        incarnation=stream.incarnation,
+        kind=_KIND_NUMBERS[description.kind],
+        container=_CONTAINER_NUMBERS[description.container],
+        title=description.title,
+        recording_id=description.recording_id,
+        target_duration_s=description.target_duration_s,
+        create_time=write_time(stream.create_time),
+    )
+
+
+def write_event(event: Event) -> pb.WatchResponse:
+    """Write one thing that a watcher is told."""
+    match event:
+        case Stream():
+            return pb.WatchResponse(stream=write_description(event))
+        case StoredRecord():
+            record = pb.Record.FromString(event.wire)
+            return pb.WatchResponse(record=pb.SequencedRecord(sequence=event.sequence, record=record))
+        case CaughtUp():
+            return pb.WatchResponse(caught_up=pb.CaughtUp())
+
+
+def write_stream(stream: Stream) -> api.Stream:
+    """Write a stream as the public API shows it."""
+    description = stream.description
+    return api.Stream(
+        stream_id=stream.stream_id,
+        title=description.title,
+        type=description.kind,
+        status=stream.state,
+        error=stream.error,
+        target_duration=description.target_duration_s,
+        container=description.container,
+        variants=[_variant(stream.stream_id, variant) for variant in stream.variants],
+        playback_url=f"/hls/{stream.stream_id}/master.m3u8",
+        watch_url=f"/watch/{stream.stream_id}",
+        created_at=write_time(stream.create_time),
+        started_at=write_time(stream.start_time) if stream.start_time else None,
+        ended_at=write_time(stream.end_time) if stream.end_time else None,
+        recording_id=description.recording_id,
+        incarnation=stream.incarnation,
+        duration_s=stream.duration_s,
+    )
+
+
+def write_time(time: datetime) -> Timestamp:
+    """Write an instant."""
+    timestamp = Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp
+
+
+def require_text(value: str, pattern: re.Pattern[str], field: str, rule: str) -> str:
+    """Return `value` if it matches, else raise InvalidArgument."""
+    if not pattern.fullmatch(value):
+        raise InvalidArgument(f"{field} is {value[:80]!r}: it must {rule}", field=field)
+    return value
+
+
+def _known(values: Mapping[Number, Value], number: Number, field: str) -> Value:
+    if number not in values:
+        words = ", ".join(str(value) for value in values.values())
+        raise InvalidArgument(f"{field} is {number}: it must be one of {words}", field=field)
+    return values[number]
+
+
+def _required(entry: pb.Entry, index: int) -> Entry:
+    known = read_entry(entry)
+    if known is None:
+        raise InvalidArgument(
+            f"entries[{index}] has no kind: set one of its fields", field=f"entries[{index}]"
+        )
+    return known
+
+
+def _variant(stream_id: str, variant: Variant) -> api.Variant:
+    return api.Variant(
+        variant_id=variant.rendition_id,
+        name=variant.name,
+        media=variant.media_kind,
+        codecs=variant.codecs,
+        width_pixels=variant.width_pixels,
+        height_pixels=variant.height_pixels,
+        frame_rate=variant.frame_rate,
+        peak_bps=variant.peak_bps,
+        average_bps=variant.average_bps,
+        playlist_url=f"/hls/{stream_id}/variants/{variant.rendition_id}/playlist.m3u8",
+    )

@@ -1,0 +1,94 @@
+"""What is known of ledgers, so that an append need not read them: a bounded cache of their folds.
+
+A fold is right for the sequence that it names, whatever other replicas append meanwhile; the compare-and-set
+of an append tells when that sequence is history. What is not here is folded again from JetStream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from distributor.domain.entries import LedgerId
+from distributor.domain.ledger import Ledger, fold
+from distributor.domain.stream import Stream
+from distributor.ports import LedgerReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """A ledger as of one sequence; 0 before its first record."""
+
+    sequence: int
+    ledger: Ledger
+
+
+class Folds:
+    """The folds of the ledgers used last.
+
+    Args:
+        reader: Where records are read from.
+        limit_count: Ledgers held at most.
+    """
+
+    def __init__(self, reader: LedgerReader, *, limit_count: int) -> None:
+        self._reader = reader
+        self._limit_count = limit_count
+        self._folds: OrderedDict[LedgerId, Fold] = OrderedDict()
+        self._refreshing: dict[LedgerId, asyncio.Lock] = {}
+
+    def __len__(self) -> int:
+        return len(self._folds)
+
+    def known(self, ledger_id: LedgerId) -> Fold | None:
+        """What is held of a ledger; it may be history."""
+        if ledger_id in self._folds:
+            self._folds.move_to_end(ledger_id)
+        return self._folds.get(ledger_id)
+
+    def keep(self, ledger_id: LedgerId, known: Fold) -> None:
+        """Hold a fold, unless a newer one is held."""
+        held = self._folds.get(ledger_id)
+        if held is None or held.sequence < known.sequence:
+            self._folds[ledger_id] = known
+        self._folds.move_to_end(ledger_id)
+        if len(self._folds) > self._limit_count:
+            self._folds.popitem(last=False)
+
+    def forget(self, ledger_id: LedgerId) -> None:
+        """Hold nothing of a ledger that is gone."""
+        self._folds.pop(ledger_id, None)
+
+    async def refresh(self, stream: Stream) -> Fold:
+        """Fold what was appended since, and answer with the present.
+
+        Raises:
+            NotFound: The ledger was purged meanwhile.
+        """
+        lock = self._refreshing.setdefault(stream.ledger_id, asyncio.Lock())
+        try:
+            async with lock:  # many who miss the same fold read it once
+                return await self._refresh(stream)
+        finally:
+            if not lock.locked():
+                self._refreshing.pop(stream.ledger_id, None)
+
+    async def _refresh(self, stream: Stream) -> Fold:
+        ledger_id = stream.ledger_id
+        newest = await self._reader.last_sequence(ledger_id)
+        known = self._folds.get(ledger_id)
+        if known is None or known.sequence > newest:
+            self.forget(ledger_id)
+            known = Fold(sequence=0, ledger=_empty(stream))
+        batches = self._reader.read(ledger_id, after_sequence=known.sequence, up_to=newest)
+        async for batch in batches:
+            ledger = fold(known.ledger, map(self._reader.decode, batch))
+            known = Fold(sequence=batch[-1].sequence, ledger=ledger)
+        self.keep(ledger_id, known)
+        return known
+
+
+def _empty(stream: Stream) -> Ledger:
+    description = stream.description
+    return Ledger(container=description.container, target_duration_s=description.target_duration_s)

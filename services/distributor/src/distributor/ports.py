@@ -1,0 +1,121 @@
+"""What the distributor needs of the world outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
+from distributor.domain.stream import Stream
+from distributor.mailbox import Mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Entries to append, as the laws read them and, in `wire`, as they will be stored: nothing gets lost."""
+
+    epoch: int
+    entries: Sequence[Entry]
+    wire: bytes
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Where an append stands in the ledger; `repeated`: an earlier call with its request id had stored it."""
+
+    sequence: int
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A stream as it stands in the registry, under the revision that a change of it must name."""
+
+    stream: Stream
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamChanged:
+    """News from the registry: what it holds of a stream is not what it held before."""
+
+
+Item = StoredRecord | StreamChanged
+
+
+class LedgerWriter(Protocol):
+    """Where records are stored, by compare-and-set."""
+
+    async def append(self, ledger_id: LedgerId, draft: Draft, *, expected_sequence: int) -> Stored:
+        """Store a record; Conflict if `expected_sequence` is not the newest, or Unavailable."""
+
+    async def append_opened(
+        self, ledger_id: LedgerId, *, epoch: int, owner: str, expected_sequence: int
+    ) -> Stored:
+        """Store the record by which a new owner begins; fails as `append` does."""
+
+    async def find(self, ledger_id: LedgerId, *, after_sequence: int, request_id: str) -> int | None:
+        """Look whether the record right behind `after_sequence` bears this request id; its sequence if so."""
+
+    async def purge(self, ledger_id: LedgerId) -> None:
+        """Remove a whole ledger."""
+
+
+class LedgerReader(Protocol):
+    """Where records are read from."""
+
+    async def last_sequence(self, ledger_id: LedgerId) -> int:
+        """Read the newest sequence; 0 of a ledger that is empty or gone."""
+
+    def read(
+        self, ledger_id: LedgerId, *, after_sequence: int, up_to: int
+    ) -> AsyncIterator[Sequence[StoredRecord]]:
+        """Read batch by batch, at least to `up_to`; NotFound if the ledger was purged before that."""
+
+    def decode(self, record: StoredRecord) -> Record:
+        """Read a record as the laws do."""
+
+    async def holds(self, ledger_id: LedgerId, sequence: int) -> bool:
+        """Whether `sequence` is one of this ledger."""
+
+    async def list_ledgers(self) -> Sequence[LedgerId]:
+        """List all ledgers that hold a record."""
+
+
+class Registry(Protocol):
+    """The streams that there are."""
+
+    async def get(self, stream_id: str) -> Registered:
+        """Read a stream; NotFound."""
+
+    async def create(self, stream: Stream) -> int:
+        """Store a new stream; AlreadyExists if its id is taken."""
+
+    async def update(self, stream: Stream, *, revision: int) -> int:
+        """Replace the stream that was read under `revision`; Conflict if it changed since."""
+
+    async def delete(self, stream_id: str, *, revision: int) -> None:
+        """Remove the stream that was read under `revision`; Conflict if it changed since."""
+
+    async def list(self) -> Sequence[Stream]:
+        """List all streams, in no order."""
+
+
+class Feeds(Protocol):
+    """News of ledgers and streams, as they are stored by any replica; none is lost."""
+
+    def follow_ledger(self, ledger_id: LedgerId, mailbox: Mailbox[Item]) -> AbstractAsyncContextManager[int]:
+        """Put each new StoredRecord behind the sequence that this answers into a mailbox, in order."""
+
+    def follow_stream(self, stream_id: str, mailbox: Mailbox[Item]) -> AbstractAsyncContextManager[int]:
+        """Put a StreamChanged into a mailbox whenever the registry's entry changes from now on."""
+
+
+class Needs(Protocol):
+    """What must be there for the distributor to serve."""
+
+    async def check(self) -> None:
+        """Return if NATS answers; Unavailable says what is wrong."""

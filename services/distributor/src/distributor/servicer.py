@@ -1,0 +1,165 @@
+"""The gRPC edge: contracts in, contracts out, no rules."""
+# ruff: noqa: ARG002 - the signatures are gRPC's
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, NoReturn
+
+from weir.distributor.v1 import distributor_pb2 as api
+from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
+from weir.timeline.v1 import timeline_pb2 as pb
+from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
+
+from chassis.errors import Unimplemented
+from chassis.layout import require_id
+from distributor import convert
+from distributor.ports import Needs
+from distributor.service import Timelines
+from distributor.service_streams import Streams
+from distributor.service_watch import Watches
+
+
+class TimelineServicer(pb_grpc.TimelineServiceServicer):
+    """See weir.timeline.v1.TimelineService."""
+
+    def __init__(self, timelines: Timelines, watches: Watches) -> None:
+        self._timelines = timelines
+        self._watches = watches
+
+    async def Open(self, request: pb.OpenRequest, context: Any) -> pb.OpenResponse:
+        opening = await self._timelines.open(
+            convert.read_description(request.stream),
+            new_incarnation=request.new_incarnation,
+            owner=convert.read_owner(request.owner),
+        )
+        return pb.OpenResponse(
+            stream=convert.write_description(opening.stream), epoch=opening.epoch, sequence=opening.sequence
+        )
+
+    async def Append(self, request: pb.AppendRequest, context: Any) -> pb.AppendResponse:
+        sequence = await self._timelines.append(
+            convert.read_ledger_id(request.stream_id, request.incarnation),
+            convert.read_draft(request),
+            expected_sequence=convert.read_sequence(request.expected_sequence, "expected_sequence"),
+        )
+        return pb.AppendResponse(sequence=sequence)
+
+    async def GetSnapshot(self, request: pb.GetSnapshotRequest, context: Any) -> pb.GetSnapshotResponse:
+        snapshot = await self._timelines.snapshot(
+            require_id(request.stream_id, field="stream_id"),
+            incarnation=convert.read_optional_incarnation(request.incarnation),
+            after_sequence=convert.read_sequence(request.after_sequence, "after_sequence"),
+        )
+        return pb.GetSnapshotResponse(
+            stream=convert.write_description(snapshot.stream),
+            epoch=snapshot.epoch,
+            sequence=snapshot.sequence,
+            records=[pb.Record.FromString(record.wire) for record in snapshot.records],
+            newest_sequence=snapshot.newest_sequence,
+        )
+
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
+        events = self._watches.watch(
+            require_id(request.stream_id, field="stream_id"),
+            incarnation=convert.read_optional_incarnation(request.incarnation),
+            after_sequence=convert.read_sequence(request.after_sequence, "after_sequence"),
+        )
+        async with aclosing(events):
+            async for event in events:
+                yield convert.write_event(event)
+
+
+class StreamServicer(api_grpc.StreamServiceServicer):
+    """See weir.distributor.v1.StreamService."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    async def ListStreams(self, request: api.ListStreamsRequest, context: Any) -> api.ListStreamsResponse:
+        page = await self._streams.list_page(
+            page_size=request.page_size, page_token=request.page_token, filter_text=request.filter
+        )
+        return api.ListStreamsResponse(
+            streams=map(convert.write_stream, page.streams), next_page_token=page.next_page_token
+        )
+
+    async def GetStream(self, request: api.GetStreamRequest, context: Any) -> api.Stream:
+        stream_id = require_id(request.stream_id, field="stream_id")
+        return convert.write_stream(await self._streams.get(stream_id))
+
+    async def DeleteStream(self, request: api.DeleteStreamRequest, context: Any) -> api.DeleteStreamResponse:
+        await self._streams.delete(require_id(request.stream_id, field="stream_id"))
+        return api.DeleteStreamResponse(stream_id=request.stream_id)
+
+    async def CreateStream(self, request: api.CreateStreamRequest, context: Any) -> api.Stream:
+        _not_yet("live streams are not built yet; a VOD stream is made by transcoding a recording")
+
+    async def StartStream(self, request: api.StartStreamRequest, context: Any) -> api.Stream:
+        _not_yet("live streams are not built yet, so there is nothing to start")
+
+    async def StopStream(self, request: api.StopStreamRequest, context: Any) -> api.Stream:
+        _not_yet("live streams are not built yet, so there is nothing to stop")
+
+    async def GetStreamStats(
+        self, request: api.GetStreamStatsRequest, context: Any
+    ) -> api.GetStreamStatsResponse:
+        _not_yet("viewers are not counted yet, so streams have no statistics")
+
+    async def CreateClip(self, request: api.CreateClipRequest, context: Any) -> api.Stream:
+        _not_yet("clips are not built yet")
+
+
+class DistributionServicer(api_grpc.DistributionServiceServicer):
+    """See weir.distributor.v1.DistributionService."""
+
+    def __init__(self, needs: Needs, now: Callable[[], datetime]) -> None:
+        self._needs = needs
+        self._now = now
+
+    async def GetHealth(self, request: api.GetHealthRequest, context: Any) -> api.GetHealthResponse:
+        await self._needs.check()
+        return api.GetHealthResponse(
+            status="serving",
+            needs={"nats": "ok"},
+            message="the ledger and the registry can be read and written",
+            timestamp=convert.write_time(self._now()),
+        )
+
+    async def StartDistribution(
+        self, request: api.StartDistributionRequest, context: Any
+    ) -> api.StartDistributionResponse:
+        _not_yet("joining as a viewer is not built yet; /hls/{stream_id}/master.m3u8 plays without it")
+
+    async def JoinStream(self, request: api.JoinStreamRequest, context: Any) -> api.JoinStreamResponse:
+        _not_yet("joining as a viewer is not built yet; /hls/{stream_id}/master.m3u8 plays without it")
+
+    async def GetDistribution(
+        self, request: api.GetDistributionRequest, context: Any
+    ) -> api.GetDistributionResponse:
+        _not_yet("viewers are not counted yet")
+
+    async def LeaveStream(self, request: api.LeaveStreamRequest, context: Any) -> api.LeaveStreamResponse:
+        _not_yet("joining as a viewer is not built yet, so nobody can leave")
+
+    async def DeliverSegment(
+        self, request: api.DeliverSegmentRequest, context: Any
+    ) -> api.DeliverSegmentResponse:
+        _not_yet("delivery to edges is not built yet; gateways fetch segments from storage")
+
+    async def AdaptQuality(self, request: api.AdaptQualityRequest, context: Any) -> api.AdaptQualityResponse:
+        _not_yet("adaptation by the server is not built yet; players adapt by themselves")
+
+    async def GetMetrics(self, request: api.GetMetricsRequest, context: Any) -> api.GetMetricsResponse:
+        _not_yet("viewers and deliveries are not measured yet")
+
+    async def ReportDeliveries(
+        self, request_iterator: AsyncIterator[api.ReportDeliveriesRequest], context: Any
+    ) -> api.ReportDeliveriesResponse:
+        _not_yet("viewers and deliveries are not measured yet")
+
+
+def _not_yet(message: str) -> NoReturn:
+    raise Unimplemented(message, reason="NOT_BUILT_YET")
