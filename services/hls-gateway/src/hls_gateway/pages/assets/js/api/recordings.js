@@ -27,25 +27,18 @@
  * @property {number} speed_ratio 0 until measured
  * @property {number} [eta_s] absent until known
  * @property {string} error
- * @property {number} chunks_done_count
  * @property {string} create_time
  */
 
-import { Fault, faultOf, unreachable } from "./fault.js";
+import { call } from "./client.js";
 
 const ROOT = "/api/v1/recordings";
-const DEADLINE_MS = 15_000;
 
 /** @returns {Promise<{recordings: Recording[], next_page_token: string}>} Newest first. */
 export function listRecordings({ pageSize = 50, pageToken = "" } = {}) {
   const query = new URLSearchParams({ page_size: String(pageSize) });
   if (pageToken) query.set("page_token", pageToken);
   return call("GET", `${ROOT}?${query}`);
-}
-
-/** @returns {Promise<Recording>} */
-export function getRecording(recordingId) {
-  return call("GET", recordingPath(recordingId));
 }
 
 /** @returns {Promise<Recording>} */
@@ -78,29 +71,4 @@ export async function newestJob(recordingId) {
 /** Path of a recording; ids are encoded, whatever they hold. */
 export function recordingPath(recordingId) {
   return `${ROOT}/${encodeURIComponent(recordingId)}`;
-}
-
-async function call(method, path, body) {
-  const answer = await reach(path, {
-    method,
-    body: body && JSON.stringify(body),
-    headers: body ? { "content-type": "application/json" } : {},
-    signal: AbortSignal.timeout(DEADLINE_MS),
-    cache: "no-store",
-  });
-  const text = await answer.text().catch(() => "");
-  if (!answer.ok) throw faultOf(answer.status, text);
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new Fault("The server's answer makes no sense: it is no JSON.", { status: answer.status });
-  }
-}
-
-async function reach(path, request) {
-  try {
-    return await fetch(path, request);
-  } catch (error) {
-    throw error.name === "TimeoutError" ? unreachable("The server took too long to answer.") : unreachable();
-  }
 }

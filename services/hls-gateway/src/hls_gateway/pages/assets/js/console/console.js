@@ -2,9 +2,10 @@
 
 import { Fault } from "../api/fault.js";
 import { cancelTranscode, deleteRecording, startTranscode } from "../api/recordings.js";
+import { deleteStream } from "../api/streams.js";
 import { Loop, backoff_ms } from "../page/loop.js";
 import { say } from "../page/template.js";
-import { describeRecording } from "../words/recording.js";
+import { describeLiveStream, describeRecording } from "../words/recording.js";
 import { describeUpload } from "../words/upload.js";
 import { Board } from "./board.js";
 import { confirmed } from "./confirm.js";
@@ -48,14 +49,20 @@ function show() {
   say(at("summary"), hasRead ? summaryOf(views) : "\u00a0");
 }
 
-/** Uploads stand first; a recording that is still an upload of this page is shown as that. */
+/** Uploads stand first, then what happens live; a recording that is still an upload of this page is shown as that. */
 function allViews() {
   const now_ms = Date.now();
   const listed = feed.recordings.filter((recording) => !uploads.has(recording.recording_id));
   return [
     ...uploads.all.map(describeUpload),
-    ...listed.map((recording) => describeRecording(recording, feed.jobOf(recording.recording_id), now_ms)),
+    ...feed.liveStreams.map((stream) => describeLiveStream(stream, now_ms)),
+    ...listed.map((recording) => describeListed(recording, now_ms)),
   ];
+}
+
+function describeListed(recording, now_ms) {
+  const { recording_id } = recording;
+  return describeRecording(recording, feed.jobOf(recording_id), feed.streamOf(recording_id), now_ms);
 }
 
 function summaryOf(views) {
@@ -83,11 +90,11 @@ async function remove(view) {
   }
   const agreed = await confirmed({
     question: `Delete “${view.title}”?`,
-    consequence: "Its source, its renditions and its stream will be gone; who watches it now is cut off. This cannot be undone.",
+    consequence: "Its source, its renditions and its stream will be gone, and who watches it now is cut off. This cannot be undone.",
     go: "Delete",
   });
   if (!agreed) return;
-  await deleteRecording(view.id);
+  await (view.kind === "stream" ? deleteStream : deleteRecording)(view.id);
   say(at("announcer"), `${view.title} was deleted.`);
   await loop.wake();
 }

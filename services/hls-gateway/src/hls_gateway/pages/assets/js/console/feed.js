@@ -1,6 +1,7 @@
-/** Reads what the server knows: the recordings, and of each the newest job. */
+/** Reads what the server knows: the recordings, of each the newest job, and the streams. */
 
 import { listRecordings, newestJob } from "../api/recordings.js";
+import { listStreams } from "../api/streams.js";
 import { isAtWork } from "../words/recording.js";
 
 const PAGE_SIZE = 50;
@@ -16,6 +17,8 @@ const ARRIVING = ["UPLOADING", "FETCHING", "PROBING"];
 export class Feed {
   /** @type {import("../api/recordings.js").Recording[]} */
   recordings = [];
+  /** @type {import("../api/streams.js").Stream[]} */
+  streams = [];
   hasMore = false;
   /** @type {Map<string, {job: import("../api/recordings.js").Job|null, read_ms: number}>} */
   #jobs = new Map();
@@ -24,6 +27,16 @@ export class Feed {
   /** The newest job of a recording, as last read; null when it has none. */
   jobOf(recordingId) {
     return this.#jobs.get(recordingId)?.job ?? null;
+  }
+
+  /** The stream made from a recording; null when there is none. */
+  streamOf(recordingId) {
+    return this.streams.find((stream) => stream.recording_id === recordingId) ?? null;
+  }
+
+  /** The streams that were made from no recording. */
+  get liveStreams() {
+    return this.streams.filter((stream) => !stream.recording_id);
   }
 
   /** After how long there will be something new to read. */
@@ -38,24 +51,33 @@ export class Feed {
 
   /** Read everything anew; throws the Fault of the first call that failed. */
   async read() {
-    await this.#readRecordings();
+    const [recordings, streams] = await Promise.all([
+      this.#readPages(listRecordings, "recordings"),
+      this.#readPages(listStreams, "streams"),
+    ]);
+    this.recordings = recordings.items;
+    this.streams = streams.items;
+    this.hasMore = recordings.hasMore || streams.hasMore;
+    this.#forget(new Set(this.recordings.map((recording) => recording.recording_id)));
+    await this.#readJobs();
+  }
+
+  async #readPages(list, name) {
+    const items = [];
+    let pageToken = "";
+    for (let page = 0; page < this.#pages && (page === 0 || pageToken); page += 1) {
+      const answer = await list({ pageSize: PAGE_SIZE, pageToken });
+      items.push(...answer[name]);
+      pageToken = answer.next_page_token;
+    }
+    return { items, hasMore: Boolean(pageToken) };
+  }
+
+  async #readJobs() {
     const due = this.#dueJobs();
     for (let at = 0; at < due.length; at += AT_ONCE) {
       await Promise.all(due.slice(at, at + AT_ONCE).map((recording) => this.#readJob(recording.recording_id)));
     }
-  }
-
-  async #readRecordings() {
-    const recordings = [];
-    let pageToken = "";
-    for (let page = 0; page < this.#pages && (page === 0 || pageToken); page += 1) {
-      const answer = await listRecordings({ pageSize: PAGE_SIZE, pageToken });
-      recordings.push(...answer.recordings);
-      pageToken = answer.next_page_token;
-    }
-    this.recordings = recordings;
-    this.hasMore = Boolean(pageToken);
-    this.#forget(new Set(recordings.map((recording) => recording.recording_id)));
   }
 
   async #readJob(recordingId) {

@@ -4,7 +4,7 @@ import { Fault } from "../api/fault.js";
 import { fillGauge, fillReadings, say, sayOrHide, stamp } from "../page/template.js";
 
 /**
- * @typedef {import("../words/recording.js").RecordingView} View
+ * @typedef {import("../words/recording.js").View} View
  * @typedef {Record<"cancel"|"remove"|"again", (view: View) => Promise<void>>} Actions
  */
 
@@ -32,6 +32,7 @@ export class Row {
   show(view) {
     this.#view = view;
     this.node.dataset.recording = view.id;
+    this.node.dataset.kind = view.kind;
     this.node.dataset.tone = view.tone;
     say(this.#slots.title, view.title);
     say(this.#slots.state, view.state);

@@ -2,8 +2,8 @@
  * Plays by hls.js: the engine of every browser with Media Source Extensions.
  *
  * An engine is an EventTarget with load(), resume(), choose(), close(), `renditions` and measure(). It dispatches
- * "renditions" (they are known now), "flow" (something arrived), "switch" (another rendition is shown) and "fault",
- * a CustomEvent whose detail is a PlaybackFault.
+ * "renditions" (they are known now), "flow" (something arrived), "switch" (another rendition is shown), and two
+ * CustomEvents whose detail is a PlaybackFault: "trouble" (the engine itself tries again) and "fault" (it gave up).
  */
 
 /** How long a recording's past stays in memory for seeking back, seconds. */
@@ -14,20 +14,18 @@ export class HlsJsEngine extends EventTarget {
   #hls;
   #url;
   #measured = false;
-  #isGrowing = null;
   #lacksPlaylist = false;
 
   /**
    * @param {any} Hls The library.
    * @param {HTMLVideoElement} video
    * @param {string} url Of the multivariant playlist.
-   * @param {{startsAt_s: number}} options -1: at the live edge.
    */
-  constructor(Hls, video, url, { startsAt_s }) {
+  constructor(Hls, video, url) {
     super();
     this.#Hls = Hls;
     this.#url = url;
-    this.#hls = new Hls({ startPosition: startsAt_s, backBufferLength: BACK_BUFFER_S });
+    this.#hls = new Hls({ backBufferLength: BACK_BUFFER_S });
     this.#listen();
     this.#hls.attachMedia(video);
   }
@@ -68,7 +66,6 @@ export class HlsJsEngine extends EventTarget {
     return {
       rendition: shown < 0 ? null : this.#rendition(shown),
       throughput_bps: this.#measured ? this.#hls.bandwidthEstimate : null,
-      isGrowing: this.#isGrowing,
     };
   }
 
@@ -84,23 +81,23 @@ export class HlsJsEngine extends EventTarget {
     this.#hls.on(Events.LEVEL_SWITCHED, tell("switch"));
     this.#hls.on(Events.FRAG_BUFFERED, (_, { frag }) => (this.#measured ||= frag.type === "main"));
     this.#hls.on(Events.FRAG_BUFFERED, tell("flow"));
-    this.#hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#readPlaylist(details));
-    this.#hls.on(Events.ERROR, (_, data) => data.fatal && this.#fail(data));
+    this.#hls.on(Events.LEVEL_UPDATED, () => this.#readPlaylist());
+    this.#hls.on(Events.ERROR, (_, data) => this.#err(data));
   }
 
   /** A playlist that came again is as good as media: when a stream has just ended, no more media follows. */
-  #readPlaylist(details) {
-    this.#isGrowing = details.live;
+  #readPlaylist() {
     if (this.#lacksPlaylist) this.dispatchEvent(new Event("flow"));
     this.#lacksPlaylist = false;
   }
 
-  #fail({ type, details, response }) {
+  #err({ type, details, response, fatal }) {
     const isNetwork = type === this.#Hls.ErrorTypes.NETWORK_ERROR;
+    if (!fatal && !isNetwork) return; // stalls and the like, which hls.js mends
     this.#lacksPlaylist = isNetwork && !details.startsWith("frag");
     const isCodec = ["manifestIncompatibleCodecsError", "bufferAddCodecError"].includes(details);
     const kind = isNetwork ? "network" : isCodec ? "unsupported" : "media";
     const fault = { kind, status: isNetwork ? (response?.code ?? 0) : 0, detail: details };
-    this.dispatchEvent(new CustomEvent("fault", { detail: fault }));
+    this.dispatchEvent(new CustomEvent(fatal ? "fault" : "trouble", { detail: fault }));
   }
 }

@@ -45,13 +45,9 @@ export class NativeEngine extends EventTarget {
   }
 
   measure() {
-    const { videoWidth, videoHeight, duration } = this.#video;
+    const { videoWidth, videoHeight } = this.#video;
     const rendition = { index: -1, width_pixels: videoWidth, height_pixels: videoHeight, bitrate_bps: 0 };
-    return {
-      rendition: videoHeight ? rendition : null,
-      throughput_bps: null,
-      isGrowing: Number.isNaN(duration) ? null : duration === Infinity,
-    };
+    return { rendition: videoHeight ? rendition : null, throughput_bps: null };
   }
 
   #on(type, listener) {

@@ -2,7 +2,8 @@
  * Keeps a stream playing: chooses the engine, starts with or without sound, and comes back after faults.
  *
  * Dispatches "renditions", "switch", "muted" (the browser plays only without sound), "well", and "fault", a
- * CustomEvent whose detail is {title, text, retry_s}: retry_s is null when only the watcher can try again.
+ * CustomEvent whose detail is {title, text, retry_s}: retry_s is null when only the watcher can try again, and absent
+ * when it is being tried already.
  */
 
 import { backoff_ms } from "../page/loop.js";
@@ -11,6 +12,8 @@ import { HlsJsEngine } from "./engine_hlsjs.js";
 import { NativeEngine } from "./engine_native.js";
 
 const MOST_RECOVERIES = 3;
+/** With less than this ahead, what does not come is about to be missed. */
+const DRY_S = 1;
 
 export class Player extends EventTarget {
   #video;
@@ -31,9 +34,8 @@ export class Player extends EventTarget {
     window.addEventListener("online", () => this.#failures && this.retry());
   }
 
-  /** @param {{startsAt_s: number}} options -1: at the live edge. */
-  async start(options) {
-    this.#engine ??= await this.#openEngine(options);
+  async start() {
+    this.#engine = await this.#openEngine();
     if (!this.#engine) return;
     this.#engine.load();
     this.#play();
@@ -57,13 +59,13 @@ export class Player extends EventTarget {
 
   /** What flows now: see the engine; and how much is buffered ahead. */
   measure() {
-    const nothing = { rendition: null, throughput_bps: null, isGrowing: null };
+    const nothing = { rendition: null, throughput_bps: null };
     return { ...(this.#engine?.measure() ?? nothing), buffer_s: bufferedAhead_s(this.#video) };
   }
 
-  async #openEngine(options) {
+  async #openEngine() {
     const Hls = await hlsJs();
-    if (Hls?.isSupported()) return this.#wire(new HlsJsEngine(Hls, this.#video, this.#url, options));
+    if (Hls?.isSupported()) return this.#wire(new HlsJsEngine(Hls, this.#video, this.#url));
     if (this.#video.canPlayType("application/vnd.apple.mpegurl")) return this.#wire(new NativeEngine(this.#video, this.#url));
     this.#tellFault({ kind: Hls ? "unsupported" : "script", status: 0, detail: "" });
     return null;
@@ -72,6 +74,7 @@ export class Player extends EventTarget {
   #wire(engine) {
     for (const type of ["renditions", "switch"]) engine.addEventListener(type, () => this.dispatchEvent(new Event(type)));
     engine.addEventListener("flow", () => this.#flows());
+    engine.addEventListener("trouble", (event) => this.#hesitate(event.detail));
     engine.addEventListener("fault", (event) => this.#suffer(event.detail));
     return engine;
   }
@@ -80,6 +83,14 @@ export class Player extends EventTarget {
     if (!this.#failures) return;
     this.#failures = 0;
     this.dispatchEvent(new Event("well"));
+  }
+
+  /** Trouble is told only when the picture stands still for it. */
+  #hesitate(fault) {
+    if (bufferedAhead_s(this.#video) > DRY_S) return;
+    this.#failures = Math.max(1, this.#failures);
+    const { title, text } = describePlaybackFault(fault);
+    this.dispatchEvent(new CustomEvent("fault", { detail: { title, text: `${text} It goes on by itself as soon as it can.` } }));
   }
 
   #suffer(fault) {

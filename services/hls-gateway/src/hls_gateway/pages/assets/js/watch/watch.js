@@ -1,65 +1,59 @@
 /** The player page of one stream: its picture, its state, and what flows to it. */
 
 import { Fault } from "../api/fault.js";
-import { getRecording, newestJob } from "../api/recordings.js";
 import { Loop, backoff_ms } from "../page/loop.js";
 import { fillGauge, fillReadings, say } from "../page/template.js";
-import { isAtWork } from "../words/recording.js";
-import { describeStream } from "../words/rendition.js";
+import { describeStream, pauseAfter_ms } from "../words/stream.js";
 import { Chooser } from "./chooser.js";
 import { Hydrograph } from "./hydrograph.js";
+import { readKnown } from "./known.js";
 import { Measures } from "./measures.js";
 import { Player } from "./player.js";
 import { Veil } from "./veil.js";
 
-const POLL_MS = 1_000;
 const SAMPLE_MS = 500;
-const LIVE_EDGE = -1;
 
 const at = (id) => document.getElementById(id);
 const video = /** @type {HTMLVideoElement} */ (at("video"));
-const encodedId = location.pathname.split("/")[2] ?? "";
+const streamId = streamIdOf(location.pathname);
 
-const player = new Player(video, `/hls/${encodedId}/master.m3u8`);
+const player = new Player(video, `/hls/${encodeURIComponent(streamId)}/master.m3u8`);
 const veil = new Veil(video, retry);
 const chooser = new Chooser(at("renditions"), (index) => player.choose(index));
 const hydrograph = new Hydrograph(at("hydrograph"), at("hydrograph-caption"));
 const measures = new Measures();
 const loop = new Loop(follow);
 
-/** What the API told: undefined before it did, null when there is no such thing. */
-let recording;
-let job = null;
 let failures = 0;
 let isStarted = false;
 
 /** Ask how far the stream has come, until it will come no further. */
 async function follow() {
   try {
-    recording ??= await getRecording(decodeURIComponent(encodedId));
-    job = await newestJob(recording.recording_id);
+    const known = await readKnown(streamId);
     failures = 0;
+    showStream(known);
+    return pauseAfter_ms(known);
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    if (error.isMissing) recording = null;
-    else failures += 1;
+    failures += 1;
+    const retry_s = backoff_ms(failures) / 1_000;
+    if (!isStarted) veil.show({ title: "The stream cannot be looked up", text: error.message, retry_s });
+    return backoff_ms(failures);
   }
-  showStream();
-  if (failures) return backoff_ms(failures);
-  return job && isAtWork(job) ? POLL_MS : Infinity;
 }
 
-function showStream() {
-  const { isGrowing } = player.measure();
-  const stream = describeStream({ recording: recording ?? null, job, isGrowing });
-  const title = recording?.title || safelyDecoded(encodedId);
+/** @param {import("../words/stream.js").Known} known */
+function showStream(known) {
+  const { title, tone, state, progress, obstacle } = describeStream(known);
   say(at("title"), title);
   document.title = `${title} · Weir`;
-  say(at("state"), stream.state);
-  at("state").parentElement.dataset.tone = stream.tone;
-  at("transcode").hidden = !stream.progress;
-  if (stream.progress) showProgress(stream.progress);
-  if (!isStarted) startOrExplain(stream.obstacle);
+  say(at("state"), state);
+  at("stream-state").dataset.tone = tone;
+  at("stream-state").hidden = !state;
+  at("transcode").hidden = !progress;
+  if (progress) showProgress(progress);
+  if (!isStarted) startOrExplain(obstacle);
 }
 
 function showProgress({ ratio, label, readings }) {
@@ -73,8 +67,10 @@ function startOrExplain(obstacle) {
     return;
   }
   isStarted = true;
+  video.controls = true;
+  at("measures").hidden = false;
   veil.lift();
-  player.start({ startsAt_s: recording ? 0 : LIVE_EDGE });
+  player.start();
 }
 
 function retry() {
@@ -89,9 +85,7 @@ function sample() {
   measures.show(measured);
   measures.showTally(video);
   chooser.note(rendition);
-  if (!isStarted) return;
-  showStream();
-  hydrograph.push({ time_ms: performance.now(), throughput_bps, rendition_bps: rendition?.bitrate_bps || null, buffer_s });
+  if (isStarted) hydrograph.push({ time_ms: performance.now(), throughput_bps, rendition_bps: rendition?.bitrate_bps || null, buffer_s });
 }
 
 function fitScreen() {
@@ -100,11 +94,13 @@ function fitScreen() {
   if (videoWidth) at("screen").style.setProperty("--aspect", `${videoWidth} / ${videoHeight}`);
 }
 
-function safelyDecoded(text) {
+/** The id in "/watch/<id>"; one that is wrongly encoded stays as it is, and will be found missing. */
+function streamIdOf(path) {
+  const segment = path.split("/")[2] ?? "";
   try {
-    return decodeURIComponent(text);
+    return decodeURIComponent(segment);
   } catch {
-    return text;
+    return segment;
   }
 }
 

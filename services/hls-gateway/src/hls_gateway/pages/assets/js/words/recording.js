@@ -1,10 +1,15 @@
 /**
- * Says what a recording is, and what can be done with it. Pure: from the API's JSON to words.
+ * Says what stands on the board, and what can be done with it. Pure: from the API's JSON to words.
+ *
+ * @typedef {import("../api/recordings.js").Recording} Recording
+ * @typedef {import("../api/recordings.js").Job} Job
+ * @typedef {import("../api/streams.js").Stream} Stream
  *
  * @typedef {"still"|"flowing"|"ready"|"alarm"} Tone
  *
- * @typedef {object} RecordingView
+ * @typedef {object} View
  * @property {string} id
+ * @property {"recording"|"stream"|"upload"} kind
  * @property {string} title
  * @property {Tone} tone
  * @property {string} state
@@ -17,62 +22,92 @@
  * @property {string} again What a button that starts (again) would say; empty: there is nothing to start.
  */
 
+import { renditionName } from "./rendition.js";
 import { ago, bytes, clock, frameRate, percent, ratio, span } from "./units.js";
 
 const CODECS = { h264: "H.264", hevc: "HEVC", av1: "AV1", vp9: "VP9", vp8: "VP8", aac: "AAC", opus: "Opus", mp3: "MP3", ac3: "AC-3" };
 
-/** What a job's state says of its recording: tone, word, whether it still works, what may start anew. */
+/** What a job's state says of its recording. */
 const JOBS = {
-  QUEUED: { tone: "flowing", state: "Waiting for a transcoder", canCancel: true, again: "" },
-  RUNNING: { tone: "flowing", state: "Transcoding", canCancel: true, again: "" },
-  SUCCEEDED: { tone: "ready", state: "Ready", canCancel: false, again: "" },
-  FAILED: { tone: "alarm", state: "Transcode failed", canCancel: false, again: "Transcode again" },
-  CANCELLED: { tone: "still", state: "Cancelled", canCancel: false, again: "Transcode" },
+  QUEUED: { tone: "flowing", state: "Waiting for a transcoder", canCancel: true },
+  RUNNING: { tone: "flowing", state: "Transcoding", canCancel: true },
+  SUCCEEDED: { tone: "ready", state: "Ready" },
+  FAILED: { tone: "alarm", state: "Transcode failed", again: "Transcode again" },
+  CANCELLED: { tone: "still", state: "Cancelled", again: "Transcode" },
 };
 
 /** What a recording without a job says of itself. */
 const SOURCES = {
   CREATED: { tone: "still", state: "Empty", message: "Its bytes have not come. Delete it, or upload its source by the API." },
   UPLOADING: { tone: "flowing", state: "Uploading", message: "Its bytes are being sent from elsewhere." },
-  FETCHING: { tone: "flowing", state: "Being fetched", message: "" },
-  PROBING: { tone: "flowing", state: "Being probed", message: "" },
-  READY: { tone: "still", state: "Uploaded", message: "", again: "Transcode" },
-  FAILED: { tone: "alarm", state: "Source failed", message: "" },
+  FETCHING: { tone: "flowing", state: "Being fetched" },
+  PROBING: { tone: "flowing", state: "Being probed" },
+  READY: { tone: "still", state: "Uploaded", again: "Transcode" },
+  FAILED: { tone: "alarm", state: "Source failed" },
 };
 
-const NOTHING = { tone: "still", state: "Unknown", message: "", again: "", removal: "Delete", canCancel: false };
+/** What a stream that was made from no recording says of itself. */
+const STREAMS = {
+  created: { tone: "still", state: "Waits for media" },
+  active: { tone: "flowing", state: "Live" },
+  stopped: { tone: "ready", state: "Stopped" },
+  ended: { tone: "ready", state: "Ended" },
+  error: { tone: "alarm", state: "Failed" },
+};
+
+const PLAIN = { tone: "still", state: "Unknown", message: "", again: "", removal: "Delete", canCancel: false, progress: null };
 
 /**
- * @param {import("../api/recordings.js").Recording} recording
- * @param {import("../api/recordings.js").Job|null} job Its newest job.
+ * @param {Recording} recording
+ * @param {Job|null} job Its newest job.
+ * @param {Stream|null} stream The stream made from it.
  * @param {number} now_ms
- * @returns {RecordingView}
+ * @returns {View}
  */
-export function describeRecording(recording, job, now_ms) {
+export function describeRecording(recording, job, stream, now_ms) {
   const known = job ? JOBS[job.state] : SOURCES[recording.state];
   return {
-    ...NOTHING,
+    ...PLAIN,
     ...known,
     id: recording.recording_id,
+    kind: "recording",
     title: recording.title || recording.recording_id,
-    facts: factsOf(recording, now_ms),
+    facts: recordingFacts(recording, stream, now_ms),
     progress: job && isAtWork(job) ? progressOf(job) : null,
     message: job?.error || recording.error || known?.message || "",
-    isPlayable: Boolean(job) && isPlayable(job),
+    isPlayable: stream !== null && isPlayable(stream),
   };
 }
 
-/** @param {import("../api/recordings.js").Job} job */
+/**
+ * @param {Stream} stream One that was made from no recording.
+ * @param {number} now_ms
+ * @returns {View}
+ */
+export function describeLiveStream(stream, now_ms) {
+  return {
+    ...PLAIN,
+    ...STREAMS[stream.status],
+    id: stream.stream_id,
+    kind: "stream",
+    title: stream.title || stream.stream_id,
+    facts: present(clockOf(stream.duration_s), ladderOf(stream), ago(Date.parse(stream.created_at), now_ms)),
+    message: stream.error,
+    isPlayable: isPlayable(stream),
+  };
+}
+
+/** @param {Job} job */
 export function isAtWork(job) {
   return job.state === "QUEUED" || job.state === "RUNNING";
 }
 
-/** @param {import("../api/recordings.js").Job} job True once the first segments stand. */
-export function isPlayable(job) {
-  return job.state === "SUCCEEDED" || (job.state === "RUNNING" && job.chunks_done_count > 0);
+/** @param {Stream} stream */
+export function isPlayable(stream) {
+  return stream.variants.length > 0;
 }
 
-/** @param {import("../api/recordings.js").Job} job */
+/** @param {Job} job */
 export function progressOf(job) {
   const readings = [[percent(job.percent), "transcoded"]];
   if (job.speed_ratio > 0) readings.push([ratio(job.speed_ratio), "real time"]);
@@ -80,16 +115,31 @@ export function progressOf(job) {
   return { ratio: job.percent / 100, label: "Transcode", readings };
 }
 
-function factsOf(recording, now_ms) {
+function recordingFacts(recording, stream, now_ms) {
   const { duration_s, width_pixels, height_pixels, frame_rate, video_codec, audio_codec } = recording;
   const size = Number(recording.size_bytes);
-  const codecs = [video_codec, audio_codec].filter(Boolean).map((name) => CODECS[name] ?? name.toUpperCase());
-  return [
-    duration_s > 0 && clock(duration_s),
+  const codecs = present(video_codec, audio_codec).map((name) => CODECS[name] ?? name.toUpperCase());
+  return present(
+    clockOf(duration_s),
     width_pixels > 0 && `${width_pixels} × ${height_pixels}`,
     frame_rate > 0 && frameRate(frame_rate),
     codecs.join(" + "),
     size > 0 && bytes(size),
+    stream && ladderOf(stream),
     ago(Date.parse(recording.create_time), now_ms),
-  ].filter(Boolean);
+  );
+}
+
+/** "as 1080p, 720p, 480p". */
+function ladderOf({ variants }) {
+  const pictures = variants.filter(({ media }) => media === "video" || media === "muxed").reverse();
+  return pictures.length > 0 && `as ${pictures.map(renditionName).join(", ")}`;
+}
+
+function clockOf(duration_s) {
+  return duration_s > 0 && clock(duration_s);
+}
+
+function present(...facts) {
+  return facts.filter(Boolean);
 }

@@ -15,12 +15,13 @@ const PHASES = {
 
 /**
  * @param {import("../console/uploads.js").Upload} upload
- * @returns {import("./recording.js").RecordingView}
+ * @returns {import("./recording.js").View}
  */
 export function describeUpload(upload) {
   const { tone, state } = PHASES[upload.phase];
   return {
     id: upload.id,
+    kind: "upload",
     title: upload.title,
     tone,
     state,

@@ -1,0 +1,88 @@
+/** Says how far a stream has come, to those who want to watch it. Pure. */
+
+import { isAtWork, isPlayable, progressOf } from "./recording.js";
+
+/**
+ * @typedef {object} Known What the API told of a stream.
+ * @property {string} streamId
+ * @property {import("../api/streams.js").Stream|null} stream Null: there is none.
+ * @property {import("../api/recordings.js").Job|null} job The newest of the recording it shows, if any.
+ * @property {boolean} hasRecording There is a recording of this id.
+ */
+
+const SOON_MS = 1_000;
+const LATER_MS = 5_000;
+
+/**
+ * @param {Known} known
+ * @returns {{title: string, tone: string, state: string, progress: object|null, obstacle: {title: string, text: string, retry_s?: null}|null}}
+ *   `obstacle`: why there is nothing to play yet; with `retry_s` when only the watcher would ask again.
+ */
+export function describeStream({ streamId, stream, job, hasRecording }) {
+  const canPlay = stream !== null && isPlayable(stream);
+  return {
+    title: stream?.title || streamId,
+    ...stateOf(stream, job),
+    progress: job && isAtWork(job) ? progressOf(job) : null,
+    obstacle: canPlay ? null : obstacleOf(stream, job, hasRecording),
+  };
+}
+
+/**
+ * @param {Known} known
+ * @returns {number} After how long there may be more to know; Infinity: this is the end of it.
+ */
+export function pauseAfter_ms({ stream, job, hasRecording }) {
+  if (job && isAtWork(job)) return SOON_MS;
+  if (stream && isPlayable(stream) && stream.status !== "active") return Infinity;
+  return stream || hasRecording ? LATER_MS : Infinity;
+}
+
+const JOBS = {
+  QUEUED: { tone: "flowing", state: "Waiting for a transcoder" },
+  RUNNING: { tone: "flowing", state: "Being transcoded" },
+  SUCCEEDED: { tone: "ready", state: "Ready" },
+  FAILED: { tone: "alarm", state: "Transcode failed" },
+  CANCELLED: { tone: "still", state: "Cancelled" },
+};
+
+const STREAMS = {
+  created: { tone: "still", state: "Waits for media" },
+  active: { tone: "flowing", state: "Live" },
+  stopped: { tone: "ready", state: "Stopped" },
+  ended: { tone: "ready", state: "Ended" },
+  error: { tone: "alarm", state: "Failed" },
+};
+
+const NOTHING = { tone: "still", state: "" };
+
+const FIRST_SEGMENTS = {
+  title: "The first segments are being made",
+  text: "It plays by itself as soon as they stand.",
+};
+
+const OBSTACLES = {
+  unknown: { title: "There is no such stream", text: "Nothing is to be played under this address. It may have been deleted.", retry_s: null },
+  untranscoded: {
+    title: "There is nothing to play yet",
+    text: "This recording has not been transcoded. Its transcode can be started among the recordings.",
+  },
+  cancelled: {
+    title: "The transcode was cancelled",
+    text: "What it had made is gone. It can be started again among the recordings.",
+  },
+  waiting: { title: "Nothing has been sent yet", text: "It plays by itself as soon as media comes." },
+};
+
+function stateOf(stream, job) {
+  if (job) return JOBS[job.state];
+  return stream ? STREAMS[stream.status] : NOTHING;
+}
+
+function obstacleOf(stream, job, hasRecording) {
+  if (job && (isAtWork(job) || job.state === "SUCCEEDED")) return FIRST_SEGMENTS;
+  if (job?.state === "CANCELLED") return OBSTACLES.cancelled;
+  if (job) return { title: "The transcode failed", text: job.error };
+  if (hasRecording) return OBSTACLES.untranscoded;
+  return stream ? OBSTACLES.waiting : OBSTACLES.unknown;
+}
