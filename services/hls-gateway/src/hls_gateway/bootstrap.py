@@ -1,0 +1,123 @@
+"""The composition root: builds the gateway from its settings, starts it, stops it gracefully."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+from weir.gateway.v1 import gateway_pb2_grpc
+
+from chassis.grpc_client import open_channel
+from chassis.grpc_server import serve
+from chassis.lifecycle import Stopping
+from chassis.storage import open_store
+from chassis.telemetry import log
+from hls_gateway.adapters.media_store import MediaStore, StoreLimits
+from hls_gateway.adapters.page_files import read_pages
+from hls_gateway.adapters.timeline_feed import TimelineFeed
+from hls_gateway.config import GatewayConfig
+from hls_gateway.editions.shelf import Shelf, ShelfLimits
+from hls_gateway.http import GatewaySite, print_page, print_playlist
+from hls_gateway.service import GatewayService
+from hls_gateway.servicer import SERVICE, GatewayServicer
+from hls_gateway.webserver.content import Content
+from hls_gateway.webserver.limits import Limits
+from hls_gateway.webserver.server import WebServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where a gateway listens."""
+
+    http_port: int
+    grpc_port: int
+
+
+@asynccontextmanager
+async def gateway(config: GatewayConfig, stopping: Stopping) -> AsyncIterator[None]:
+    """Run the gateway for as long as the block lasts."""
+    async with serve_gateway(config, stopping) as ports:
+        log.info("gateway listening", http_port=ports.http_port, grpc_port=ports.grpc_port)
+        yield
+
+
+@asynccontextmanager
+async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncIterator[Ports]:
+    """Run the gateway for as long as the block lasts; yields its ports."""
+    async with AsyncExitStack() as stack:
+        channel = await stack.enter_async_context(open_channel(config.distributor_address))
+        shelf = Shelf(TimelineFeed(channel), print_playlist, _shelf_limits(config), time.monotonic)
+        sweeping = stopping.run(shelf.sweep(), name="sweep the shelf")
+        stack.callback(sweeping.cancel)
+        stack.callback(shelf.close)
+        store = MediaStore(open_store(config.storage_url), _store_limits(config))
+        site = GatewaySite(GatewayService(shelf, store), _pages(), logs_all=config.request_log == "all")
+        grpc_port = await stack.enter_async_context(_grpc(config))
+        http_port = await stack.enter_async_context(_http(config, site))
+        yield Ports(http_port=http_port, grpc_port=grpc_port)
+
+
+@asynccontextmanager
+async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
+    server = WebServer(site, _http_limits(config))
+    host, _, port = config.http_address.rpartition(":")
+    http_port = await server.listen(host, int(port))
+    site.ready = True
+    try:
+        yield http_port
+    finally:
+        site.ready = False
+        await asyncio.sleep(config.drain_s)
+        await server.stop(config.shutdown_grace_s)
+
+
+@asynccontextmanager
+async def _grpc(config: GatewayConfig) -> AsyncIterator[int]:
+    async with serve(
+        config.grpc_address, _register, services=(SERVICE,), grace_s=config.shutdown_grace_s
+    ) as (_, port):
+        yield port
+
+
+def _register(server: grpc.aio.Server) -> None:
+    gateway_pb2_grpc.add_GatewayServiceServicer_to_server(GatewayServicer(), server)
+
+
+def _pages() -> dict[str, Content]:
+    return {
+        page.path: print_page(page.body, content_type=page.content_type, compress=page.compress)
+        for page in read_pages()
+    }
+
+
+def _shelf_limits(config: GatewayConfig) -> ShelfLimits:
+    return ShelfLimits(
+        stream_count=config.stream_count,
+        segment_count=config.segment_count,
+        pending_count=config.lookup_count,
+        idle_s=config.stream_idle_s,
+        wait_s=config.lookup_timeout_s,
+    )
+
+
+def _store_limits(config: GatewayConfig) -> StoreLimits:
+    return StoreLimits(
+        memory_bytes=config.media_memory_bytes,
+        object_bytes=config.media_object_bytes,
+        stream_count=config.media_stream_count,
+        read_timeout_s=config.storage_timeout_s,
+    )
+
+
+def _http_limits(config: GatewayConfig) -> Limits:
+    return Limits(
+        connection_count=config.connection_count,
+        idle_timeout_s=config.idle_timeout_s,
+        head_timeout_s=config.head_timeout_s,
+        stall_timeout_s=config.stall_timeout_s,
+        send_rate_bytes_s=config.send_rate_bytes_s,
+    )

@@ -1,0 +1,1 @@
+"""Pure rules: from the ledger's records to the text of playlists."""

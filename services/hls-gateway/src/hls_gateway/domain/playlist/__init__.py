@@ -1,0 +1,1 @@
+"""The text of playlists; no playlist is written anywhere else."""

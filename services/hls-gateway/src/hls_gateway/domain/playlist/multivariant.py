@@ -1,0 +1,187 @@
+"""Render the multivariant playlist: what renditions there are, and what each takes to play."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hls_gateway.domain.bit_rate import BitRate
+from hls_gateway.domain.names import IFRAMES, MEDIA, playlist_uri
+from hls_gateway.domain.playlist import tags
+from hls_gateway.domain.playlist.iframes import has_iframes
+from hls_gateway.domain.stream import MediaKind, Rendition
+from hls_gateway.domain.timeline import RenditionTimeline, Timeline
+
+# Players begin with the variant listed first; Apple's authoring rules want about this rate there on Wi-Fi.
+_FIRST_BPS = 2_000_000
+# How the codecs of sound begin (RFC 6381 and its registries).
+_AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "Opus", "fLaC", "alac")
+
+
+def is_playable(timeline: Timeline) -> bool:
+    """Tell whether every rendition announced so far has something to play.
+
+    Earlier the playlist would have to leave one out, and a player reads it only once. When nothing more will
+    come, what there is must do.
+    """
+    begun = [bool(known.segments) for known in timeline.renditions.values()]
+    return any(begun) and (timeline.ended or all(begun))
+
+
+def render_multivariant(timeline: Timeline, *, base: str = "") -> str:
+    """Render the multivariant playlist of a stream that `is_playable`.
+
+    `base` is put before each URI, for a playlist that is served elsewhere than beside its variants.
+    """
+    scene = _Scene(timeline=timeline, base=base)
+    groups = _audio_groups(timeline)
+    return tags.document(
+        (
+            tags.EXTM3U,
+            tags.INDEPENDENT_SEGMENTS,
+            *(line for group in groups for line in _group_lines(scene, group)),
+            *(line for variant in _variants(timeline, groups) for line in _variant_lines(scene, variant)),
+            *_iframe_lines(scene),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """What every line needs to know."""
+
+    timeline: Timeline
+    base: str
+
+    def uri(self, rendition: Rendition, name: str) -> str:
+        return self.base + playlist_uri(self.timeline.stream, rendition.rendition_id, name)
+
+    def peak_bps(self, known: RenditionTimeline, measured: BitRate) -> int:
+        """What was measured; while more is to come, also what was declared, since it bounds that."""
+        grows = not (self.timeline.ended or known.ended)
+        return max(math.ceil(measured.peak_bps), known.rendition.peak_bps if grows else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AudioGroup:
+    """Audio renditions that can stand for one another: the same codecs, such as two languages."""
+
+    group_id: str
+    members: Sequence[RenditionTimeline]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Variant:
+    """A rendition together with the audio group that plays along, if any."""
+
+    main: RenditionTimeline
+    audio: _AudioGroup | None
+
+    @property
+    def sounds(self) -> Sequence[RenditionTimeline]:
+        return self.audio.members if self.audio else ()
+
+    @property
+    def codecs(self) -> Iterable[str]:
+        sound = self.sounds[0].rendition.codecs if self.sounds else ()
+        return dict.fromkeys((*self.main.rendition.codecs, *sound))
+
+
+def _audio_groups(timeline: Timeline) -> Sequence[_AudioGroup]:
+    """Group the audio that accompanies pictures; without pictures audio is a variant itself."""
+    if not _of_kind(timeline, MediaKind.VIDEO):
+        return ()
+    groups: dict[tuple[str, ...], list[RenditionTimeline]] = {}
+    for known in _of_kind(timeline, MediaKind.AUDIO):
+        groups.setdefault(known.rendition.codecs, []).append(known)
+    return [
+        _AudioGroup(group_id=f"audio{number or ''}", members=members)
+        for number, members in enumerate(groups.values())
+    ]
+
+
+def _variants(timeline: Timeline, groups: Sequence[_AudioGroup]) -> Iterator[_Variant]:
+    pictures = _of_kind(timeline, MediaKind.VIDEO, MediaKind.MUXED)
+    for main in _in_order(pictures or _of_kind(timeline, MediaKind.AUDIO)):
+        with_audio = groups if main.rendition.media_kind is MediaKind.VIDEO else ()
+        for group in with_audio or (None,):
+            yield _Variant(main=main, audio=group)
+
+
+def _of_kind(timeline: Timeline, *kinds: MediaKind) -> Sequence[RenditionTimeline]:
+    known = timeline.renditions.values()
+    return [one for one in known if one.rendition.media_kind in kinds and one.segments]
+
+
+def _in_order(renditions: Iterable[RenditionTimeline]) -> Sequence[RenditionTimeline]:
+    """Put the one to begin with first, then the others from low to high."""
+    rising = sorted(renditions, key=lambda known: known.rendition.target_bps)
+    first = [known for known in rising if known.rendition.target_bps <= _FIRST_BPS][-1:]
+    return [*first, *(known for known in rising if known not in first)]
+
+
+def _group_lines(scene: _Scene, group: _AudioGroup) -> Iterator[str]:
+    names = Counter(member.rendition.name for member in group.members)
+    for index, member in enumerate(group.members):
+        rendition = member.rendition
+        has_own_name = rendition.name and names[rendition.name] == 1  # 4.4.6.1.1: no two alike in a group
+        yield tags.media(
+            (
+                ("TYPE", "AUDIO"),
+                ("GROUP-ID", tags.quoted(group.group_id)),
+                ("NAME", tags.quoted(rendition.name if has_own_name else rendition.rendition_id)),
+                ("LANGUAGE", tags.quoted(rendition.language) if rendition.language else None),
+                ("DEFAULT", "NO" if index else "YES"),
+                ("AUTOSELECT", "YES"),
+                ("CHANNELS", tags.quoted(str(rendition.channel_count)) if rendition.channel_count else None),
+                ("URI", tags.quoted(scene.uri(rendition, MEDIA))),
+            )
+        )
+
+
+def _variant_lines(scene: _Scene, variant: _Variant) -> Iterator[str]:
+    rendition = variant.main.rendition
+    yield tags.stream_inf(
+        (
+            ("BANDWIDTH", str(_bandwidth_bps(scene, variant))),
+            ("AVERAGE-BANDWIDTH", str(_average_bps(variant))),
+            ("CODECS", tags.quoted(",".join(variant.codecs))),
+            ("RESOLUTION", _resolution(rendition)),
+            ("FRAME-RATE", tags.frame_rate(rendition.frame_rate) if rendition.frame_rate else None),
+            ("AUDIO", tags.quoted(variant.audio.group_id) if variant.audio else None),
+        )
+    )
+    yield scene.uri(rendition, MEDIA)
+
+
+def _bandwidth_bps(scene: _Scene, variant: _Variant) -> int:
+    """The largest sum of peaks that playing this variant can ask for (4.4.6.2)."""
+    sounds = (scene.peak_bps(sound, sound.bit_rate) for sound in variant.sounds)
+    return scene.peak_bps(variant.main, variant.main.bit_rate) + max(sounds, default=0)
+
+
+def _average_bps(variant: _Variant) -> int:
+    sounds = (sound.bit_rate.average_bps for sound in variant.sounds)
+    return math.ceil(variant.main.bit_rate.average_bps + max(sounds, default=0.0))
+
+
+def _iframe_lines(scene: _Scene) -> Iterator[str]:
+    for known in scene.timeline.renditions.values():
+        if not has_iframes(scene.timeline, known):
+            continue
+        codecs = (codec for codec in known.rendition.codecs if not codec.startswith(_AUDIO_CODECS))
+        yield tags.i_frame_stream_inf(
+            (
+                ("BANDWIDTH", str(scene.peak_bps(known, known.iframe_bit_rate))),
+                ("AVERAGE-BANDWIDTH", str(math.ceil(known.iframe_bit_rate.average_bps))),
+                ("CODECS", tags.quoted(",".join(codecs))),
+                ("RESOLUTION", _resolution(known.rendition)),
+                ("URI", tags.quoted(scene.uri(known.rendition, IFRAMES))),
+            )
+        )
+
+
+def _resolution(rendition: Rendition) -> str | None:
+    return f"{rendition.width_pixels}x{rendition.height_pixels}" if rendition.has_picture else None

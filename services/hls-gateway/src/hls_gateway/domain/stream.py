@@ -1,0 +1,123 @@
+"""What the ledger tells about a stream, as far as playing it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from fractions import Fraction
+
+
+class StreamKind(StrEnum):
+    """Whether and how a stream grows."""
+
+    VOD = "vod"
+    LIVE = "live"
+    EVENT = "event"
+
+
+class Container(StrEnum):
+    """How segments are packaged; the value is the suffix of their names."""
+
+    CMAF = "m4s"
+    TS = "ts"
+
+
+class MediaKind(StrEnum):
+    """What a rendition carries."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    MUXED = "muxed"
+    SUBTITLES = "subtitles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """The description of one incarnation of a stream.
+
+    Args:
+        target_duration_s: EXT-X-TARGETDURATION; never changes within an incarnation.
+    """
+
+    stream_id: str
+    incarnation: str
+    kind: StreamKind
+    container: Container
+    target_duration_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """One encoding of the ladder.
+
+    Args:
+        codecs: RFC 6381, in the order of the tracks.
+        width_pixels: Displayed width; 0 for audio, like the height.
+        frame_rate: Frames per second; None for audio.
+        target_bps: What the encoder was told to keep to in the mean.
+        peak_bps: What it was told never to exceed: the bound for what is still to come.
+        channel_count: 0 where there is no sound.
+        language: BCP 47, or empty.
+        name: For people; may be empty.
+    """
+
+    rendition_id: str
+    media_kind: MediaKind
+    codecs: tuple[str, ...]
+    width_pixels: int = 0
+    height_pixels: int = 0
+    frame_rate: Fraction | None = None
+    target_bps: int
+    peak_bps: int
+    channel_count: int = 0
+    language: str = ""
+    name: str = ""
+
+    @property
+    def has_picture(self) -> bool:
+        return self.media_kind in {MediaKind.VIDEO, MediaKind.MUXED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IFrame:
+    """Where one I-frame lies in its segment, with what is needed to show it alone."""
+
+    offset_bytes: int
+    size_bytes: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A Media Segment that can be read, or a gap, for which there is nothing to read."""
+
+    rendition_id: str
+    msn: int
+    duration_s: float
+    object_key: str
+    size_bytes: int
+    init_key: str = ""
+    init_size_bytes: int = 0
+    program_date_time: datetime | None = None
+    discontinuity_sequence: int = 0
+    gap: bool = False
+    iframes: tuple[IFrame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A rendition, or with an empty id the whole stream, will not grow any more."""
+
+    rendition_id: str = ""
+
+
+Entry = Rendition | Segment | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What one message of the ledger tells, with its place there."""
+
+    sequence: int
+    entries: tuple[Entry, ...]

@@ -1,0 +1,1 @@
+"""The streams in use: each followed, folded, and printed the moment a record arrives."""

@@ -1,0 +1,122 @@
+"""Follow one stream's timeline for as long as it is in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Generic, TypeVar
+
+from chassis.errors import DataLoss, NotFound, Unavailable, WeirError
+from chassis.telemetry import STREAM, log
+from hls_gateway.domain.stream import Record, Stream
+from hls_gateway.editions.edition import Edition
+from hls_gateway.ports import CaughtUp, Press, TimelineEvent, TimelineFeed
+
+Printed = TypeVar("Printed")
+
+_RETRY_S = 0.5
+
+
+class Follower(Generic[Printed]):
+    """Keeps the newest edition of a stream; with an incarnation, of that one alone."""
+
+    def __init__(
+        self,
+        stream_id: str,
+        incarnation: str,
+        press: Press[Printed],
+        on_replaced: Callable[[Edition[Printed]], None],
+    ) -> None:
+        self.stream_id = stream_id
+        self.incarnation = incarnation
+        self.edition: Edition[Printed] | None = None
+        self.failure: WeirError | None = None
+        self.used_time = 0.0
+        self._press = press
+        self._on_replaced = on_replaced
+        self._incoming: Edition[Printed] | None = None
+        self._settled = asyncio.Event()
+
+    @property
+    def segment_count(self) -> int:
+        return self.edition.timeline.segment_count if self.edition else 0
+
+    async def settled(self, wait_s: float) -> Edition[Printed]:
+        """Wait until the edition is complete.
+
+        Raises:
+            NotFound: There is no such stream.
+            Unavailable: That is not known after `wait_s`.
+        """
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._settled.wait()
+        except TimeoutError:
+            raise Unavailable(
+                f"stream {self.stream_id!r} was not found within {wait_s:g} s: try again",
+                reason="TIMELINE_AWAY",
+                retry_delay_s=1.0,
+            ) from None
+        if self.edition is None:
+            raise self._why_not()
+        return self.edition
+
+    async def run(self, feed: TimelineFeed) -> None:
+        """Follow until the stream is gone; what was printed before stays."""
+        try:
+            await self._follow(feed)
+        except NotFound as error:
+            self.failure = error
+        except Exception as error:  # noqa: BLE001 - a worker's edge
+            log.exception("following a stream failed", **{STREAM: self.stream_id})
+            self.failure = Unavailable(f"stream {self.stream_id!r} cannot be followed: {error}")
+        finally:
+            self._settled.set()
+
+    def keep(self, edition: Edition[Printed]) -> None:
+        """Hold an edition without following it any more."""
+        self.edition = edition
+        self._settled.set()
+
+    def _why_not(self) -> WeirError:
+        failure = self.failure or Unavailable("the stream was let go: try again", retry_delay_s=1.0)
+        return type(failure)(failure.message, reason=failure.reason, retry_delay_s=failure.retry_delay_s)
+
+    async def _follow(self, feed: TimelineFeed) -> None:
+        while True:
+            try:
+                async with aclosing(feed.follow(self.stream_id, self.incarnation)) as events:
+                    async for event in events:
+                        self._take(event)
+            except DataLoss as error:
+                log.warning("timeline broken, read anew", error=error.message, **{STREAM: self.stream_id})
+                self._incoming = None
+                await asyncio.sleep(_RETRY_S)
+
+    def _take(self, event: TimelineEvent) -> None:
+        match event:
+            case Stream():
+                if self._incoming is None or self._incoming.incarnation != event.incarnation:
+                    self._incoming = Edition(event, self._press)
+            case Record():
+                self._take_record(event)
+            case CaughtUp():
+                self._complete()
+
+    def _take_record(self, record: Record) -> None:
+        if self._incoming is None:
+            raise DataLoss("a record came before the stream's description", reason="TIMELINE_BROKEN")
+        if self._incoming is self.edition:
+            self._incoming.publish(record)
+        else:
+            self._incoming.add(record)
+
+    def _complete(self) -> None:
+        if self._incoming is None or self._incoming is self.edition:
+            return
+        self._incoming.print_playlists()
+        replaced, self.edition = self.edition, self._incoming
+        self._settled.set()
+        if replaced and replaced.incarnation != self._incoming.incarnation:
+            self._on_replaced(replaced)

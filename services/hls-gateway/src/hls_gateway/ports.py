@@ -1,0 +1,80 @@
+"""What the gateway needs from the world, as it sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol, TypeVar
+
+from hls_gateway.domain.stream import Record, Stream
+
+Printed_co = TypeVar("Printed_co", covariant=True)
+
+
+class CaughtUp:
+    """Everything that existed when following began has been told."""
+
+
+TimelineEvent = Stream | Record | CaughtUp
+
+
+class TimelineFeed(Protocol):
+    """The ledger, as the distributor tells it."""
+
+    def follow(self, stream_id: str, incarnation: str) -> AsyncGenerator[TimelineEvent]:
+        """Follow a stream: its description, its records, a CaughtUp, then each new record.
+
+        Goes on over breaks of the connection, without missing anything; a record may come twice. With an
+        empty incarnation the current one is followed, and each later one after a description of its own.
+
+        Raises:
+            NotFound: There is no such stream, or not any more.
+        """
+
+
+class HeldObject(Protocol):
+    """An object's bytes in memory; they stay there while it is pinned."""
+
+    @property
+    def data(self) -> bytes:
+        """All of its bytes."""
+
+    def pin(self) -> None:
+        """Keep it from being let go; every pin needs its `unpin`."""
+
+    def unpin(self) -> None:
+        """Undo one `pin`."""
+
+
+class MediaStore(Protocol):
+    """Announced objects, from memory or by way of it."""
+
+    def held(self, key: str) -> HeldObject | None:
+        """Give an object that is in memory now."""
+
+    async def read(self, key: str, size_bytes: int) -> HeldObject | None:
+        """Read an object into memory, once for all who ask; None if there is no room for it.
+
+        Raises:
+            NotFound: There is no such object.
+            Unavailable: Storage did not answer in time.
+        """
+
+    async def reserve_stream(self) -> None:
+        """Wait for the right to `stream`; it must be given back by `release_stream`.
+
+        Raises:
+            Unavailable: Too many are under way.
+        """
+
+    def release_stream(self) -> None:
+        """Give the right back."""
+
+    def stream(self, key: str, start: int, length: int) -> AsyncGenerator[bytes]:
+        """Read part of an object piece by piece, past the memory that is shared."""
+
+
+class Press(Protocol[Printed_co]):
+    """Makes a playlist ready to be sent, once for all who will ask."""
+
+    def __call__(self, text: str, *, cache_control: str) -> Printed_co:
+        """Prepare the text, encoded and compressed, with its headers."""

@@ -1,0 +1,106 @@
+"""What viewers ask for: a playlist, or the bytes behind a media name.
+
+Each question can be asked in two ways. `..._now` answers from memory or not at all, without a task; the other
+way waits, always with a deadline, for the distributor or for storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Generic, TypeVar
+
+from hls_gateway.domain.media import MediaObject, find_media
+from hls_gateway.domain.names import MediaName
+from hls_gateway.editions.edition import Edition
+from hls_gateway.editions.shelf import Shelf
+from hls_gateway.ports import HeldObject, MediaStore
+
+Printed = TypeVar("Printed")
+
+
+class HeldMedia:
+    """Bytes in memory, pinned there until `release`."""
+
+    def __init__(self, media: MediaObject, held: HeldObject) -> None:
+        self.media = media
+        self._held = held
+        held.pin()
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self._held.data)
+
+    def body(self, start: int, length: int) -> memoryview:
+        """Show part of the bytes without a copy."""
+        return memoryview(self._held.data)[start : start + length]
+
+    def release(self) -> None:
+        """Let the bytes go."""
+        self._held.unpin()
+
+
+class StreamedMedia:
+    """Bytes that come from storage piece by piece; a reservation is held until `release`."""
+
+    def __init__(self, media: MediaObject, store: MediaStore) -> None:
+        self.media = media
+        self._store = store
+
+    @property
+    def size_bytes(self) -> int:
+        return self.media.size_bytes
+
+    def pieces(self, start: int, length: int) -> AsyncGenerator[bytes]:
+        """Read part of the bytes."""
+        return self._store.stream(self.media.object_key, start, length)
+
+    def release(self) -> None:
+        """Give the reservation back."""
+        self._store.release_stream()
+
+
+class GatewayService(Generic[Printed]):
+    """The use-cases of playback."""
+
+    def __init__(self, shelf: Shelf[Printed], store: MediaStore) -> None:
+        self._shelf = shelf
+        self._store = store
+
+    def edition_now(self, stream_id: str, incarnation: str) -> Edition[Printed] | None:
+        """Give a stream's edition if it is held; an empty incarnation stands for the current one."""
+        return self._shelf.edition_now(stream_id, incarnation)
+
+    async def edition(self, stream_id: str, incarnation: str) -> Edition[Printed]:
+        """Give a stream's edition.
+
+        Raises:
+            NotFound: There is no such stream or incarnation.
+            Unavailable: The distributor did not tell in time.
+        """
+        return await self._shelf.edition(stream_id, incarnation)
+
+    def media_now(self, edition: Edition[Printed], rendition_id: str, name: MediaName) -> HeldMedia | None:
+        """Give the bytes behind a name if they are in memory.
+
+        Raises:
+            NotFound: Nothing of that name is announced.
+        """
+        media = find_media(edition.timeline, rendition_id, name)
+        held = self._store.held(media.object_key)
+        return HeldMedia(media, held) if held else None
+
+    async def media(
+        self, edition: Edition[Printed], rendition_id: str, name: MediaName
+    ) -> HeldMedia | StreamedMedia:
+        """Give the bytes behind a name, from memory if there is room for them.
+
+        Raises:
+            NotFound: Nothing of that name is announced, or its object is gone.
+            Unavailable: Storage did not answer in time.
+        """
+        media = find_media(edition.timeline, rendition_id, name)
+        held = await self._store.read(media.object_key, media.size_bytes)
+        if held:
+            return HeldMedia(media, held)
+        await self._store.reserve_stream()
+        return StreamedMedia(media, self._store)

@@ -1,0 +1,222 @@
+"""One client's connection: requests in, answers out in the same order, within the limits.
+
+Small answers are joined into one write. A large body is given to the transport whole and without a copy; the
+transport tells when it could not send all of it, and from then on the client's pace rules: no further request
+is looked at, and the server's sweep ends the connection when the client takes too little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+from hls_gateway.webserver.messages import Request, Response
+from hls_gateway.webserver.reader import RequestReader
+
+if TYPE_CHECKING:
+    from hls_gateway.webserver.server import WebServer
+
+_JOIN_BYTES = 65536  # below this a copy costs less than a second buffer in the write
+_QUEUE_COUNT = 16  # as many pipelined requests wait before the socket is left unread
+
+
+class Connection(asyncio.Protocol):
+    """One connection; made by the server, which also calls `check` every second and `finish` at its end."""
+
+    __slots__ = (
+        "_ending",
+        "_queue",
+        "_reader",
+        "_release",
+        "_server",
+        "_since",
+        "_task",
+        "_transport",
+        "_unsent_bytes",
+        "_writable",
+    )
+
+    def __init__(self, server: WebServer) -> None:
+        self._server = server
+        self._reader = RequestReader(server.limits)
+        self._transport = cast("asyncio.Transport", None)
+        self._queue: deque[Request] = deque()
+        self._task: asyncio.Task[None] | None = None  # is making an answer
+        self._writable: asyncio.Future[None] | None = None  # there while the client has to catch up
+        self._release: Callable[[], None] | None = None  # of the body that the client is catching up with
+        self._ending = False
+        self._since = server.now  # when the present wait began
+        self._unsent_bytes = 0
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_JOIN_BYTES, low=0)  # so that resumed means: all is sent
+        if not self._server.admit(self):
+            self._end_with(self._server.overloaded())
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it does not matter why
+        self._server.forget(self)
+        self._ending = True
+        if self._task:
+            self._task.cancel()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
+        reader = self._reader
+        was_in_request = reader.in_request
+        requests = reader.feed(data)
+        if reader.in_request and not was_in_request:
+            self._since = self._server.now
+        if requests:
+            self._queue.extend(requests)
+            if len(self._queue) > _QUEUE_COUNT:
+                self._transport.pause_reading()
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """Answer what was asked before the client closed its side, then close ours."""
+        self.finish()
+        return not self._ending
+
+    def pause_writing(self) -> None:
+        self._writable = self._server.loop.create_future()
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._since = self._server.now
+
+    def resume_writing(self) -> None:
+        if self._release:
+            self._release()
+            self._release = None
+        if self._writable:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+            self._since = self._server.now
+            self._advance()
+
+    # What the server calls.
+
+    def check(self) -> None:
+        """End the connection if its client has run out of time."""
+        limits, passed_s = self._server.limits, self._server.now - self._since
+        if self._writable or self._ending:
+            if passed_s > limits.stall_timeout_s:
+                self._check_pace(limits.send_rate_bytes_s * passed_s)
+        elif self._task:
+            return  # whoever makes the answer has a deadline
+        elif self._reader.in_request:
+            if passed_s > limits.head_timeout_s:
+                self._end_with(self._server.too_slow())
+        elif passed_s > limits.idle_timeout_s:
+            self._close()
+
+    def finish(self) -> None:
+        """Answer what is in hand, then end."""
+        self._reader.finished = True
+        self._advance()
+
+    def abort(self) -> None:
+        """End at once."""
+        self._transport.abort()
+
+    # Answering.
+
+    def _advance(self) -> None:
+        """Answer as many of the waiting requests as can be answered now."""
+        while not (self._task or self._writable or self._ending):
+            if not self._queue:
+                self._rest()
+                return
+            request = self._queue.popleft()
+            answer = self._server.answer(request)
+            if isinstance(answer, Response):
+                self._send(request, answer)
+            else:
+                self._task = self._server.loop.create_task(self._send_later(request, answer))
+
+    def _rest(self) -> None:
+        """Nothing is left to answer: refuse, close, or listen."""
+        if self._reader.refusal:
+            self._end_with(self._server.refuse(self._reader.refusal))
+        elif self._reader.finished:
+            self._close()
+        elif not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def _send(self, request: Request, response: Response) -> None:
+        last = self._is_last(request)
+        self._write(response, b"" if request.method == b"HEAD" else response.body, last=last)
+        if response.release:
+            self._release = response.release
+            if not self._writable:
+                self.resume_writing()
+        if last:
+            self._close()
+
+    async def _send_later(self, request: Request, pending: Awaitable[Response]) -> None:
+        response = await self._server.settled(pending)
+        if response.pieces and request.method != b"HEAD":
+            await self._send_pieces(request, response, response.pieces())
+        else:
+            self._send(request, response)
+        self._task = None
+        self._advance()
+
+    async def _send_pieces(self, request: Request, response: Response, pieces: AsyncGenerator[bytes]) -> None:
+        """Send at the client's pace; a body that breaks off breaks the connection, so that it is noticed."""
+        last = self._is_last(request)
+        try:
+            self._write(response, b"", last=last)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    self._transport.write(piece)
+                    self._server.count_sent(len(piece))
+                    if self._writable:
+                        await self._writable
+        except Exception as error:  # noqa: BLE001 - the edge of the site
+            self._server.broken(error)
+            self.abort()
+        finally:
+            if response.release:
+                response.release()
+        if last:
+            self._close()
+
+    def _write(self, response: Response, body: bytes | memoryview, *, last: bool) -> None:
+        server = self._server
+        tail = server.last_tail if last else server.tail
+        if len(body) < _JOIN_BYTES:
+            self._transport.write(b"".join((response.head, tail, body)))
+        else:
+            self._transport.write(response.head + tail)
+            self._transport.write(body)
+        self._since = server.now
+        server.count_answer(response.status, len(body))
+
+    def _is_last(self, request: Request) -> bool:
+        reader = self._reader
+        return not request.keep_alive or (reader.finished and not self._queue and not reader.refusal)
+
+    def _check_pace(self, least_bytes: float) -> None:
+        unsent_bytes = self._transport.get_write_buffer_size()
+        if self._unsent_bytes - unsent_bytes < least_bytes:
+            self.abort()
+        self._unsent_bytes = unsent_bytes
+        self._since = self._server.now
+
+    def _end_with(self, response: Response) -> None:
+        self._write(response, response.body, last=True)
+        self._close()
+
+    def _close(self) -> None:
+        self._ending = True
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._queue.clear()
+        self._transport.close()

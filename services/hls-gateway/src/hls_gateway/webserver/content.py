@@ -1,0 +1,107 @@
+"""Content as it is sent: bytes with their headers, rendered once and negotiated per request."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from http import HTTPStatus
+
+from hls_gateway.webserver.messages import Header, Request, Response, render_head
+from hls_gateway.webserver.negotiation import Selection, accepts_gzip, select
+
+_GZIP_LEVEL = 6
+# Below this the header that announces gzip costs more than it saves.
+_GZIP_LEAST_BYTES = 256
+# They describe a body; a 304 has none (RFC 9110 15.4.5).
+_BODY_HEADERS = frozenset({"content-type", "content-encoding", "content-length", "accept-ranges"})
+
+OpenBody = Callable[[int, int], AsyncGenerator[bytes]]
+
+
+class Representation:
+    """The headers of some bytes, and how they answer a request.
+
+    Args:
+        etag: Strong: other bytes, other tag; without its quotes.
+        size_bytes: Size of the whole.
+        headers: All but ETag, Content-Length and Accept-Ranges.
+    """
+
+    def __init__(self, *, etag: str, size_bytes: int, headers: tuple[Header, ...]) -> None:
+        self._etag = f'"{etag}"'
+        self._size_bytes = size_bytes
+        self._headers = (*headers, ("etag", self._etag))
+
+    def select(self, request: Request) -> Selection:
+        """Choose what of it answers a request."""
+        return select(
+            request.headers,
+            etag=self._etag.encode(),
+            size_bytes=self._size_bytes,
+            is_get=request.method == b"GET",
+        )
+
+    def head(self, selection: Selection) -> bytes:
+        """Render the head for what was selected."""
+        if selection.status is HTTPStatus.NOT_MODIFIED:
+            kept = tuple(header for header in self._headers if header[0] not in _BODY_HEADERS)
+            return render_head(selection.status, kept)
+        headers = (
+            *self._headers,
+            ("accept-ranges", "bytes"),
+            *self._range_header(selection),
+            ("content-length", str(selection.length)),
+        )
+        return render_head(selection.status, headers)
+
+    def _range_header(self, selection: Selection) -> tuple[Header, ...]:
+        if selection.status is HTTPStatus.OK:
+            return ()
+        end = selection.start + selection.length - 1
+        span = f"{selection.start}-{end}" if selection.length else "*"
+        return (("content-range", f"bytes {span}/{self._size_bytes}"),)
+
+
+class Content:
+    """Bytes that are held whole, in one encoding or two."""
+
+    def __init__(self, body: bytes, *, headers: tuple[Header, ...], compress: bool) -> None:
+        etag = hashlib.blake2b(body, digest_size=12).hexdigest()
+        if not compress:
+            self._plain, self._gzip = _Encoded(body, etag, headers), None
+            return
+        headers = (*headers, ("vary", "accept-encoding"))
+        packed = gzip.compress(body, _GZIP_LEVEL, mtime=0) if len(body) >= _GZIP_LEAST_BYTES else body
+        self._plain = _Encoded(body, etag, headers)
+        self._gzip = (
+            _Encoded(packed, f"{etag}-gzip", (*headers, ("content-encoding", "gzip")))
+            if len(packed) < len(body)
+            else None
+        )
+
+    def answer(self, request: Request) -> Response:
+        """Answer a GET or HEAD."""
+        accepted = request.headers.get(b"accept-encoding")
+        # A range is one of the plain bytes, whoever compresses on the way.
+        if self._gzip and accepted and b"range" not in request.headers and accepts_gzip(accepted):
+            return self._gzip.answer(request)
+        return self._plain.answer(request)
+
+
+class _Encoded:
+    """One encoding of a content, its commonest answer ready."""
+
+    def __init__(self, body: bytes, etag: str, headers: tuple[Header, ...]) -> None:
+        self._body = body
+        self._representation = Representation(etag=etag, size_bytes=len(body), headers=headers)
+        whole = Selection(status=HTTPStatus.OK, length=len(body))
+        self._whole = Response(HTTPStatus.OK, self._representation.head(whole), body)
+
+    def answer(self, request: Request) -> Response:
+        headers = request.headers
+        if b"if-none-match" not in headers and b"range" not in headers:
+            return self._whole
+        selection = self._representation.select(request)
+        body = self._body[selection.start : selection.start + selection.length]
+        return Response(selection.status, self._representation.head(selection), body)

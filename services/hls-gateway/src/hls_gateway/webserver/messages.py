@@ -1,0 +1,67 @@
+"""What passes between the web server and the site that it serves: requests and responses.
+
+Neither is frozen, unlike values elsewhere: one of each is made per request, and a frozen one costs
+four times as much to make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+Header = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, read whole; its body, if it had any, is gone.
+
+    Args:
+        method: In capitals, as sent.
+        target: As sent: path and query, or an absolute URI.
+        headers: By lower-case name; values of a repeated header are joined by ", ".
+        keep_alive: Whether the client wants another answer on this connection.
+    """
+
+    method: bytes
+    target: bytes
+    headers: dict[bytes, bytes]
+    keep_alive: bool
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer.
+
+    Args:
+        status: The status code, once more (it is in `head` too), for whoever counts.
+        head: Status line and headers as `render_head` makes them, without Date and the final blank line.
+        body: The bytes behind the head; not copied, so they must never change.
+        pieces: Makes the body piece by piece instead, when it is too large to be held.
+        release: Called once when `body` is not needed any more: it was sent, or never will be.
+    """
+
+    status: int
+    head: bytes
+    body: bytes | memoryview = b""
+    pieces: Callable[[], AsyncGenerator[bytes]] | None = None
+    release: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why the server itself turns a request away, before the site has seen it."""
+
+    status: HTTPStatus
+    reason: str
+    message: str
+
+
+Handler = Callable[[Request], Response | Awaitable[Response]]
+
+
+def render_head(status: HTTPStatus, headers: Iterable[Header]) -> bytes:
+    """Render a status line and headers; values must be free of control characters."""
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers), ""]
+    return "\r\n".join(lines).encode("latin-1")
