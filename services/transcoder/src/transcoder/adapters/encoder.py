@@ -1,15 +1,27 @@
-"""Encode chunks and audio with ffmpeg: from a source file to packed segments, progressively and in order."""
+"""Encode chunks and audio with ffmpeg: from a source file to packed segments, each as soon as it is finished."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import imageio_ffmpeg
+
+from transcoder.adapters.ffmpeg_command import Run, build_audio_command, build_video_command
+from transcoder.adapters.ffmpeg_process import (
+    FfmpegProcess,
+    FfmpegStalledError,
+    ProcessLimits,
+    Progress,
+    run_ffmpeg,
+)
+from transcoder.domain.audio_packager import AudioPackager
 from transcoder.domain.chunks import Chunk
-from transcoder.domain.packager import PackedSegment
+from transcoder.domain.packager import Packager, PackagingError, PackedSegment
 from transcoder.domain.plan import EncodePlan
+from transcoder.domain.video_packager import VideoPackager
 
 
 class EncodeError(Exception):
@@ -17,12 +29,14 @@ class EncodeError(Exception):
 
     Attributes:
         task: What was being encoded: "chunk 3", "audio".
-        exit_status: ffmpeg's; negative: killed by that signal; 0: it ended well but its output is not as planned.
+        exit_status: ffmpeg's; negative: a signal killed it; 0: it ended well, but what it made is not as planned;
+            None: it was still running.
         last_words: The last lines that ffmpeg wrote to stderr.
     """
 
-    def __init__(self, message: str, *, task: str, exit_status: int, last_words: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, task: str, exit_status: int | None, last_words: str) -> None:
+        words = f"; last words: {last_words}" if last_words else ""
+        super().__init__(f"{task}: {message}{words}")
         self.task = task
         self.exit_status = exit_status
         self.last_words = last_words
@@ -30,10 +44,10 @@ class EncodeError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodeProgress:
-    """How far one ffmpeg is."""
+    """How far one task is."""
 
     frame_count: int
-    """Frames encoded of the first rung; for audio: grid frames covered."""
+    """Frames of the grid that are done, for audio as well."""
     speed_ratio: float
     """Media seconds per wall-clock second; 0 while unknown."""
 
@@ -42,22 +56,28 @@ class EncodeProgress:
 class EncoderSettings:
     """How ffmpeg runs."""
 
-    ffmpeg_path: str | None = None
-    """None: the one from the imageio-ffmpeg wheel."""
+    ffmpeg_path: str = ""
+    """Empty: the one that the imageio-ffmpeg package brings."""
     preset: str = "veryfast"
+    """x264's: see its --fullhelp. Slower ones look better and cost more."""
     thread_count: int = 0
-    """Threads of each of a chunk's encoders; 0: libav decides by the machine."""
+    """Threads of each of a chunk's encoders; 0: x264 decides by the number of cores."""
+    max_pixel_count: int = 7680 * 4320
+    """Largest picture that is decoded, width times height."""
+    memory_bytes: int = 16 << 30
+    """Address space of one ffmpeg."""
     stall_timeout_s: float = 60.0
-    """An ffmpeg without progress for this long is killed."""
+    """An ffmpeg without output and progress for so long is ended."""
     stop_timeout_s: float = 2.0
-    """Between terminate and kill."""
+    """From asking ffmpeg to end until it is killed."""
 
 
 class Encoder:
-    """Runs one ffmpeg per chunk, and one for all audio."""
+    """Runs one ffmpeg per chunk, and one for all of a recording's audio."""
 
     def __init__(self, settings: EncoderSettings = EncoderSettings()) -> None:
         self._settings = settings
+        self._ffmpeg_path = settings.ffmpeg_path or imageio_ffmpeg.get_ffmpeg_exe()
 
     def encode_chunk(
         self,
@@ -74,21 +94,29 @@ class Encoder:
             async with encoder.encode_chunk(path, plan, chunk) as segments:
                 async for segment in segments: ...
 
-        Segments of one rendition come in order; renditions interleave. Nothing is left behind however the block is
-        left (ffmpeg is dead then; there are no scratch files). A slow consumer holds ffmpeg up: memory stays flat.
+        Segments of one rendition come in order; renditions interleave. However the block is left, ffmpeg is dead
+        afterwards, and there are no scratch files. A slow consumer holds ffmpeg up, so that memory stays flat.
 
         Args:
             source_path: The source.
             plan: Its plan.
             chunk: One of plan.chunks.
-            audio_runs: If plan.audio_is_muxed: the data of the audio segments of the same msns, one each.
-            niceness: 0 to 19; later chunks give way to first ones.
+            audio_runs: If plan.audio_is_muxed: the data of the audio segments of the chunk's msns, one each.
+            niceness: 0 to 19: later chunks give way to first ones.
             on_progress: Called about twice a second.
 
-        Raises (from the iterator):
-            EncodeError: ffmpeg failed, stalled, or made another number of frames than planned.
+        Raises (while iterating):
+            EncodeError: ffmpeg failed or stalled, or made other frames than planned.
         """
-        raise NotImplementedError
+
+        def build(urls: Sequence[str], progress_url: str) -> list[str]:
+            return build_video_command(self._run(source_path, urls, progress_url), plan, chunk)
+
+        def report(progress: Progress) -> None:
+            on_progress(EncodeProgress(frame_count=progress.frame_count, speed_ratio=progress.speed_ratio))
+
+        packagers = [VideoPackager(plan, rung, chunk, audio_runs) for rung in plan.ladder]
+        return self._encode(f"chunk {chunk.index}", build, packagers, niceness, report)
 
     def encode_audio(
         self,
@@ -100,10 +128,70 @@ class Encoder:
     ) -> AbstractAsyncContextManager[AsyncIterator[PackedSegment]]:
         """Encode the whole recording's audio; iterate over its segments as they are finished, in order.
 
-        The segments' data are CMAF; MPEG-TS if the plan asks for TS and has no video; and if plan.audio_is_muxed
-        bare ADTS runs, not to be published but given to encode_chunk as `audio_runs`.
+        Their data are CMAF; MPEG-TS if the plan asks for TS and has no video; and if plan.audio_is_muxed bare ADTS
+        runs, which are not to be published but given to encode_chunk as `audio_runs`.
 
-        Raises (from the iterator):
-            EncodeError: As in encode_chunk.
+        Args and errors: as for encode_chunk.
         """
-        raise NotImplementedError
+
+        def build(urls: Sequence[str], progress_url: str) -> list[str]:
+            return build_audio_command(self._run(source_path, urls, progress_url), plan)
+
+        def report(progress: Progress) -> None:
+            frames = round(progress.time_s * plan.grid.frame_rate)
+            on_progress(EncodeProgress(frame_count=frames, speed_ratio=progress.speed_ratio))
+
+        return self._encode("audio", build, [AudioPackager(plan)], niceness, report)
+
+    def _run(self, source_path: Path, urls: Sequence[str], progress_url: str) -> Run:
+        return Run(
+            ffmpeg_path=self._ffmpeg_path,
+            source_path=source_path,
+            output_urls=urls,
+            progress_url=progress_url,
+            preset=self._settings.preset,
+            thread_count=self._settings.thread_count,
+            max_pixel_count=self._settings.max_pixel_count,
+        )
+
+    @asynccontextmanager
+    async def _encode(
+        self,
+        task: str,
+        build: Callable[[Sequence[str], str], Sequence[str]],
+        packagers: Sequence[Packager],
+        niceness: int,
+        report: Callable[[Progress], None],
+    ) -> AsyncIterator[AsyncIterator[PackedSegment]]:
+        limits = ProcessLimits(
+            memory_bytes=self._settings.memory_bytes,
+            stall_timeout_s=self._settings.stall_timeout_s,
+            stop_timeout_s=self._settings.stop_timeout_s,
+            niceness=niceness,
+        )
+        async with (
+            run_ffmpeg(build, output_count=len(packagers), limits=limits, on_progress=report) as process,
+            aclosing(_pack(task, process, packagers)) as segments,
+        ):
+            yield segments
+
+
+async def _pack(
+    task: str, process: FfmpegProcess, packagers: Sequence[Packager]
+) -> AsyncGenerator[PackedSegment, None]:
+    """Yield the segments that an ffmpeg's outputs become; check that they are all."""
+    exit_status = None
+    try:
+        async with aclosing(process.outputs()) as outputs:
+            async for number, data in outputs:
+                for segment in packagers[number].feed(data):
+                    yield segment
+        exit_status = await process.wait()
+        if exit_status:
+            raise PackagingError(f"ffmpeg ended with status {exit_status}")
+        for packager in packagers:
+            packager.finish()
+    except (PackagingError, FfmpegStalledError, TimeoutError) as error:
+        raise EncodeError(
+            str(error), task=task, exit_status=exit_status, last_words=process.last_words
+        ) from error

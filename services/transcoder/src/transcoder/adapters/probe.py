@@ -1,14 +1,24 @@
 """Probe a source: what is in it, measured, or the reason why it is refused.
 
-libav reads hostile bytes here, so it runs in a process of its own under limits on memory, time and picture size.
+libav reads hostile bytes here, so it runs in a process of its own, under limits on memory, time and picture size.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from chassis.errors import InvalidArgument
 from transcoder.domain.source import Source
+
+CHILD = "transcoder.adapters.probe_child"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,19 +28,77 @@ class ProbeLimits:
     max_pixel_count: int = 7680 * 4320
     """Largest picture, width times height."""
     max_duration_s: float = 24 * 3600.0
-    memory_bytes: int = 2 << 30
+    memory_bytes: int = 4 << 30
     """Address space of the probing process."""
     base_timeout_s: float = 30.0
-    """Deadline of a small source; larger ones get the time to be read at `read_bytes_per_s` besides."""
+    """Deadline for a small source; a larger one gets the time to be read at read_bytes_per_s besides."""
     read_bytes_per_s: float = 20e6
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refusal:
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the probing process prints."""
+
+    source: Source | None = None
+    refusal: _Refusal | None = None
+
+
+_ANSWER = TypeAdapter(_Answer)
+
+
 async def probe(path: Path, limits: ProbeLimits = ProbeLimits()) -> Source:
-    """Measure a source file.
+    """Measure a source.
 
     Raises:
-        InvalidArgument: The file is no media that can be transcoded; the message says what is wrong. Reasons:
+        InvalidArgument: It is no media that can be transcoded; the message says what is wrong. Reasons:
             EMPTY_SOURCE, NOT_MEDIA, UNSUPPORTED_CONTAINER, NO_TRACKS, UNSUPPORTED_CODEC, ZERO_DURATION,
-            TRUNCATED_SOURCE, PICTURE_TOO_LARGE, SOURCE_TOO_LONG, PROBE_LIMIT.
+            TRUNCATED_SOURCE, BROKEN_TIMELINE, PICTURE_TOO_LARGE, SOURCE_TOO_LONG, PROBE_LIMIT,
+            PROBE_FAILED.
     """
-    raise NotImplementedError
+    size_bytes = path.stat().st_size
+    if not size_bytes:
+        raise _refuse("EMPTY_SOURCE", "it has 0 bytes")
+    timeout_s = limits.base_timeout_s + size_bytes / limits.read_bytes_per_s
+    answer = await _ask_child(path, limits, timeout_s)
+    if answer.source is None:
+        refusal = answer.refusal or _Refusal(reason="PROBE_LIMIT", message="the probe gave no answer")
+        raise _refuse(refusal.reason, refusal.message)
+    return answer.source
+
+
+async def _ask_child(path: Path, limits: ProbeLimits, timeout_s: float) -> _Answer:
+    words = {
+        "max_pixel_count": limits.max_pixel_count,
+        "max_duration_s": limits.max_duration_s,
+        "memory_bytes": limits.memory_bytes,
+        "cpu_s": timeout_s + 1,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", CHILD, str(path), json.dumps(words)),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, errors = await process.communicate()
+    except TimeoutError:
+        raise _refuse("PROBE_LIMIT", f"it takes more than {timeout_s:.0f} s to read") from None
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    if process.returncode:
+        said = errors.decode(errors="replace").strip().splitlines()[-1:]
+        raise _refuse("PROBE_FAILED", f"the media library broke on it: {said or process.returncode}")
+    return _ANSWER.validate_json(output)
+
+
+def _refuse(reason: str, message: str) -> InvalidArgument:
+    return InvalidArgument(f"source: {message}", reason=reason, field="source")

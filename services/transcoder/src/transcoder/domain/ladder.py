@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from chassis.errors import InvalidArgument
-
 from transcoder.domain.source import VideoTrack
 
 MIN_STEP_RATIO = 1.25

@@ -1,10 +1,24 @@
-"""Pack encoded samples into segments; see `boxes` for the byte layouts."""
+"""Segments, and what packs them: what an encoder writes becomes CMAF or MPEG-TS, cut at the grid's borders.
+
+An encoder knows only its own chunk and starts at 0; the grid knows where that is in the recording. Every sample is
+checked against the grid on its way, so that whatever leaves here is exactly what was planned, or nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Protocol
+
+from transcoder.domain.boxes import BoxError
+from transcoder.domain.fragments import FragmentReader, Track
+
+
+class PackagingError(Exception):
+    """The encoder made something else than was planned."""
 
 
 class MediaKind(StrEnum):
@@ -56,3 +70,37 @@ class PackedSegment:
     duration_s: float
     data: bytes
     iframes: tuple[IFrameRange, ...] = ()
+
+
+class Packager(Protocol):
+    """Turns an encoder's fMP4 stream into segments."""
+
+    def feed(self, data: bytes) -> list[PackedSegment]:
+        """Take the next piece, of any size; return the segments that it completes.
+
+        Raises:
+            PackagingError: The samples are not as the grid has them.
+        """
+
+    def finish(self) -> None:
+        """Take the stream's end.
+
+        Raises:
+            PackagingError: The stream is shorter than planned.
+        """
+
+
+@contextmanager
+def as_packaging_errors(rendition_id: str) -> Iterator[None]:
+    """Tell of bytes that cannot be read as of something that the encoder made wrongly."""
+    try:
+        yield
+    except BoxError as error:
+        raise PackagingError(f"{rendition_id}: {error}") from error
+
+
+def require_track(reader: FragmentReader, rendition_id: str, timescale: int) -> Track:
+    """Get the track whose samples have come, with the timescale that the plan asked for."""
+    if reader.track is None or reader.track.timescale != timescale:
+        raise PackagingError(f"{rendition_id}: the moov does not have the timescale {timescale}")
+    return reader.track

@@ -10,24 +10,15 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from transcoder.domain.cadence import STANDARD_RATES
 from transcoder.domain.source import Source, VideoTrack
 
 MAX_FRAME_RATE = Fraction(60)
 RATE_TOLERANCE = Fraction(101, 100)
 """A measured rate this little above a limit counts as the limit: clocks of cameras are not exact."""
 
-STANDARD_RATES = (
-    Fraction(10),
-    Fraction(15),
-    Fraction(24000, 1001),
-    Fraction(24),
-    Fraction(25),
-    Fraction(30000, 1001),
-    Fraction(30),
-    Fraction(50),
-    Fraction(60000, 1001),
-    Fraction(60),
-)
+CLOCK_HZ = 90_000
+AAC_FRAME_SAMPLES = 1024
 
 AUDIO_GRID_RATE = Fraction(100)
 """Grid of a source without video: ticks of 10 ms take the place of frames."""
@@ -68,9 +59,28 @@ class Grid:
         longest_s = max(self.segment_duration_s(0), self.segment_duration_s(self.segment_count - 1))
         return max(1, math.floor(longest_s + Fraction(1, 2)))
 
+    @property
+    def timescale(self) -> int:
+        """Ticks per second of the video tracks: the 90 kHz of MPEG where a frame is a whole number of them."""
+        whole = (CLOCK_HZ / self.frame_rate).denominator == 1
+        return CLOCK_HZ if whole else self.frame_rate.numerator
+
+    @property
+    def frame_ticks(self) -> int:
+        return int(self.timescale / self.frame_rate)
+
     def first_frame(self, msn: int) -> int:
         """Frame at which segment `msn` starts; the end of the recording for the segment after the last."""
         return self.frame_count if msn >= self.segment_count else msn * self.segment_frames
+
+    def first_audio_frame(self, msn: int, sample_rate_hz: int) -> int:
+        """AAC frame at which segment `msn` starts: the first at or after its border.
+
+        Counted from the recording's start, so that nothing drifts. The audio as a whole ends at the frame border
+        nearest to the end.
+        """
+        frames = self.segment_start_s(msn) * sample_rate_hz / AAC_FRAME_SAMPLES
+        return max(1, round(frames)) if msn >= self.segment_count else math.ceil(frames)
 
     def segment_start_s(self, msn: int) -> Fraction:
         return self.first_frame(msn) / self.frame_rate

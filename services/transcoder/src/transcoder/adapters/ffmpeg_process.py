@@ -1,0 +1,218 @@
+"""Run one ffmpeg: take its outputs from pipes as they come, follow its progress, keep its last words, end it surely.
+
+There are no scratch files, and should this process die, ffmpeg's pipes break and it ends as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+PIECE_BYTES = 1 << 18
+LAST_WORDS_BYTES = 4_000
+LAST_WORDS_LINES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What ffmpeg says of itself about twice a second."""
+
+    frame_count: int = 0
+    """Frames of the first video output."""
+    time_s: float = 0.0
+    """How far its output reaches, seconds."""
+    speed_ratio: float = 0.0
+    """Media seconds per wall-clock second; 0 while unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessLimits:
+    """The bounds within which an ffmpeg runs."""
+
+    memory_bytes: int = 16 << 30
+    """Address space, not memory in use: threads reserve much that they never touch."""
+    stall_timeout_s: float = 60.0
+    """Longest time without output and without progress."""
+    stop_timeout_s: float = 2.0
+    """From asking it to end until it is killed."""
+    niceness: int = 0
+    """0 to 19: how much it gives way to other processes."""
+
+
+class FfmpegStalledError(Exception):
+    """ffmpeg made neither output nor progress for too long."""
+
+
+class FfmpegProcess:
+    """One running ffmpeg. `run_ffmpeg` makes it, and ends it."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        readers: Sequence[asyncio.StreamReader],
+        limits: ProcessLimits,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """Take a process with the readers of its outputs, of its progress and of its stderr, in this order."""
+        self._process = process
+        self._readers = readers
+        self._limits = limits
+        self._on_progress = on_progress
+        self._progress = Progress()
+        self._progress_text = b""
+        self._stderr = b""
+        self._deadline = self._next_deadline()
+
+    @property
+    def last_words(self) -> str:
+        """The last lines that it wrote to stderr."""
+        lines = self._stderr.decode(errors="replace").splitlines()
+        return "\n".join(lines[-LAST_WORDS_LINES:])
+
+    async def outputs(self) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Take all outputs as they come: yield an output's number and its next piece. A slow taker holds ffmpeg up.
+
+        Raises:
+            FfmpegStalledError: Nothing came, and nothing was under way, for limits.stall_timeout_s.
+        """
+        reads = {self._read(number) for number in range(len(self._readers))}
+        try:
+            while reads:
+                left_s = self._deadline - asyncio.get_running_loop().time()
+                done, reads = await asyncio.wait(reads, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    raise FfmpegStalledError(f"no output for {self._limits.stall_timeout_s:g} s")
+                for number, data in [read.result() for read in done]:
+                    if data:
+                        reads.add(self._read(number))
+                        if self._is_output(number, data):
+                            yield number, data
+                            self._deadline = self._next_deadline()  # the taker's time does not count
+        finally:
+            for read in reads:
+                read.cancel()
+
+    async def wait(self) -> int:
+        """Wait for its end behind its outputs' ends; return its exit status, negative if a signal killed it."""
+        async with asyncio.timeout(self._limits.stall_timeout_s):
+            return await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it if it still runs: ask first, then kill."""
+        if self._process.returncode is not None:
+            return
+        try:
+            with suppress(TimeoutError, ProcessLookupError):
+                self._process.terminate()
+                async with asyncio.timeout(self._limits.stop_timeout_s):
+                    await self._process.wait()
+        finally:  # also when we are cancelled once more while we wait
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+        await self._process.wait()
+
+    def _next_deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._limits.stall_timeout_s
+
+    def _read(self, number: int) -> asyncio.Task[tuple[int, bytes]]:
+        async def read_piece() -> tuple[int, bytes]:
+            return number, await self._readers[number].read(PIECE_BYTES)
+
+        return asyncio.create_task(read_piece())
+
+    def _is_output(self, number: int, data: bytes) -> bool:
+        """Keep what is progress or stderr for ourselves."""
+        if number < len(self._readers) - 2:
+            return True
+        if number == len(self._readers) - 1:
+            self._stderr = (self._stderr + data)[-LAST_WORDS_BYTES:]
+        else:
+            self._follow(data)
+        return False
+
+    def _follow(self, data: bytes) -> None:
+        """Take progress, and tell of it once it has moved."""
+        *blocks, self._progress_text = (self._progress_text + data).split(b"progress=")
+        for block in blocks:
+            news = parse_progress(block.decode(errors="replace"), self._progress)
+            if news != self._progress:
+                self._deadline = self._next_deadline()
+                self._on_progress(news)
+            self._progress = news
+
+
+def parse_progress(text: str, before: Progress = Progress()) -> Progress:
+    """Read the key=value lines of one block of ffmpeg's -progress; what it does not say stays as it was before."""
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    news = before
+    with suppress(KeyError, ValueError):
+        news = replace(news, frame_count=int(values["frame"]))
+    with suppress(KeyError, ValueError):
+        news = replace(news, time_s=int(values["out_time_us"]) / 1_000_000)
+    with suppress(KeyError, ValueError):
+        news = replace(news, speed_ratio=float(values["speed"].strip().removesuffix("x")))
+    return news
+
+
+@asynccontextmanager
+async def run_ffmpeg(
+    build_command: Callable[[Sequence[str], str], Sequence[str]],
+    *,
+    output_count: int,
+    limits: ProcessLimits,
+    on_progress: Callable[[Progress], None],
+) -> AsyncIterator[FfmpegProcess]:
+    """Start an ffmpeg for the time of a block; however the block is left, it is dead afterwards.
+
+    Args:
+        build_command: Makes the command from the URLs of the outputs and that of the progress.
+        output_count: How many outputs it has.
+        limits: The bounds within which it runs.
+        on_progress: Called when its progress has moved, while the outputs are being taken.
+    """
+    async with AsyncExitStack() as stack:
+        pipes = [os.pipe() for _ in range(output_count + 2)]
+        files = [stack.enter_context(open(read_end, "rb", buffering=0)) for read_end, _ in pipes]
+        *outputs, progress, stderr = (write_end for _, write_end in pipes)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(("nice", "-n", str(limits.niceness)) if limits.niceness else ()),
+                *build_command([f"pipe:{end}" for end in outputs], f"pipe:{progress}"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=stderr,
+                pass_fds=(*outputs, progress),
+            )
+        finally:
+            for _, write_end in pipes:
+                os.close(write_end)
+        readers = [asyncio.StreamReader(limit=PIECE_BYTES) for _ in files]
+        ffmpeg = FfmpegProcess(process, readers, limits, on_progress)
+        stack.push_async_callback(ffmpeg.stop)
+        _bound_memory(process.pid, limits.memory_bytes)
+        for file, reader in zip(files, readers, strict=True):
+            stack.callback(
+                await _connect(file, reader)
+            )  # closed before it is stopped: it cannot hang on writing
+        yield ffmpeg
+
+
+async def _connect(file: BinaryIO, reader: asyncio.StreamReader) -> Callable[[], None]:
+    """Let a reader read from a pipe; return what ends that."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    return transport.close
+
+
+def _bound_memory(pid: int, memory_bytes: int) -> None:
+    """Limit a running process's address space, where the system can (Linux)."""
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
