@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from chassis.config import Address, ServiceConfig
+from transcoder.domain.ladder import NAMED_RUNGS, Rung
 
 
 class TranscoderConfig(ServiceConfig):
@@ -16,7 +18,7 @@ class TranscoderConfig(ServiceConfig):
     grpc_address: Address = "0.0.0.0:50052"
     """Where this service's gRPC server listens, host:port."""
 
-    distributor_address: str = "dns:///distributor:50053"
+    distributor_address: Address = "dns:///distributor:50053"
     """The distributor, which keeps the streams' ledgers: host:port, or dns:///host:port for all replicas."""
 
     transcode_workers: Annotated[int, Field(ge=0, le=64)] = 2
@@ -52,14 +54,17 @@ class TranscoderConfig(ServiceConfig):
     fetch_allow_private: bool = False
     """Fetch from private, loopback and link-local addresses as well; only for closed networks and tests."""
 
-    scratch_path: str = Field(default_factory=lambda: os.path.join(os.sep, "tmp", "weir-scratch"))
-    """Folder for what ffmpeg writes and for sources copied from remote storage; emptied at start."""
+    scratch_path: Path = Path(tempfile.gettempdir()) / "weir-sources"
+    """Folder for sources copied from remote storage; of this process alone, emptied at its start."""
 
     scratch_limit_bytes: Annotated[int, Field(ge=1)] = 50 * 1024**3
     """Room for sources copied from remote storage, bytes, at least 1; a larger source is refused."""
 
     progress_interval_s: Annotated[float, Field(ge=0.2, le=60)] = 0.5
     """How often WatchProgress looks for news, seconds, 0.2 to 60."""
+
+    ladder: tuple[Rung, ...] = NAMED_RUNGS
+    """Rungs that jobs choose from: a JSON list of {name, width_pixels, height_pixels, video_bps}."""
 
     ffmpeg: str = ""
     """The ffmpeg to run; empty: the one that the imageio-ffmpeg package brings."""

@@ -57,7 +57,7 @@ class JobStore(Protocol):
     async def get(self, recording_id: str) -> Kept[Job] | None: ...
 
     async def put(self, job: Job, revision: int | None) -> int:
-        """Store in the place of what was read under `revision`, None: of nothing; Conflict if it changed since."""
+        """Store in the place of what was read under `revision`, None: nothing; Conflict if that changed."""
 
     async def remove(self, recording_id: str) -> None: ...
 
@@ -84,7 +84,7 @@ class ClaimStore(Protocol):
     async def get(self, job_id: str, task: str) -> Kept[Claim] | None: ...
 
     async def put(self, job_id: str, claim: Claim, revision: int | None) -> int:
-        """Store in the place of what was read under `revision`, None: of nothing; Conflict if it changed since."""
+        """Store in the place of what was read under `revision`, None: nothing; Conflict if that changed."""
 
     async def list(self, job_id: str) -> Sequence[Claim]: ...
 
@@ -134,6 +134,10 @@ class Delivery(Protocol):
     def deliveries_count(self) -> int:
         """This one included."""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The trace that the task belongs to."""
+
     async def extend(self) -> None:
         """Tell that the work goes on, before the queue gives the task to another worker."""
 
@@ -162,7 +166,7 @@ class JobQueue(Protocol):
         """Take the oldest task of a lane; None if there is none within `wait_s` (0: at once)."""
 
     async def purge(self, recording_id: str, job_id: str, *, keep: Lane | None = None) -> None:
-        """Drop what waits of a job; what is being worked on is not delivered again. `keep`: but for one lane."""
+        """Drop a job's tasks, but for one lane; those being worked on are not delivered again."""
 
     async def count(self) -> QueueCounts: ...
 
@@ -254,7 +258,7 @@ class Timeline(Protocol):
     """The ledger of streams, kept by the distributor."""
 
     async def open(self, job: Job) -> OpenedStream:
-        """Begin a new incarnation of the job's stream."""
+        """Begin a new incarnation of the job's stream; FailedPrecondition if the id is another stream's."""
 
     async def append(self, job: Job, sequence: int, entries: Sequence[Entry]) -> int:
         """Append one record behind `sequence`; answers its own. Conflict if `sequence` is not the newest.
@@ -265,8 +269,8 @@ class Timeline(Protocol):
     async def catch_up(self, job: Job, announced: Announced) -> Announced:
         """Fold what was appended since; NotFound if the incarnation is gone."""
 
-    async def remove(self, stream_id: str, incarnation: str | None) -> None:
-        """Delete the stream, if it is there, and if it is still at the given incarnation."""
+    async def remove(self, recording_id: str, incarnation: str | None) -> None:
+        """Delete the recording's stream, if there is one; with `incarnation`, only if it is still at that."""
 
 
 class Fetcher(Protocol):

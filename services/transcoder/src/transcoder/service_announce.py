@@ -1,7 +1,7 @@
 """Use-case of telling the world: append what is contiguous of a job's output to its stream's ledger.
 
-Any process may do this at any time. The ledger's compare-and-set decides who appends; the other one reads what was
-appended and goes on from there. What this process remembers of a ledger only saves reading.
+Any process may do this at any time. The ledger's compare-and-set decides who appends; the other one reads
+what was appended and goes on from there. What this process remembers of a ledger only saves reading.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One attempt at one task: its claim, its objects, and what becomes of both.
 
-Whatever an attempt stores lies under keys that hold its own token, so no two attempts ever write the same object.
-Pieces decide which attempt's objects count: the first to store a piece wins, and the other removes its own.
+Whatever an attempt stores lies under keys that hold its own token, so no two attempts ever write the same
+object. Pieces decide which attempt's objects count: the first to store a piece wins, and the other removes
+its own.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from transcoder.ports import ClaimStore, Clock, JobStore, MediaStore, OutputStor
 SUFFIXES = {("cmaf", False): "m4s", ("ts", False): "ts", ("ts", True): "aac"}
 
 
-class Superseded(Exception):  # noqa: N818 - no error: it tells how things stand
+class Superseded(Exception):
     """Another worker has the task now."""
 
 
-class JobOver(Exception):  # noqa: N818 - no error: it tells how things stand
+class JobOver(Exception):
     """The task's job has ended, or is about to."""
 
 

@@ -1,7 +1,8 @@
 """Use-case of bringing a job forward: begin it, announce what is ready, and clear up behind it when it ends.
 
-Every step may be done by any process, again, or by two at once. A task in the queue, kept until the job has ended,
-makes certain that somebody does them whoever dies; the workers do them besides, so that nothing waits for that task.
+Every step may be done by any process, again, or by two at once. A task in the queue, kept until the job has
+ended, makes certain that somebody does them whoever dies; the workers do them besides, so that nothing waits
+for that task.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from transcoder.ports import (
 from transcoder.service_announce import Announcer
 
 AUDIO_TASK = "audio"
-# How long the end of a job waits for its workers to stop. They look once per heartbeat, and kill ffmpeg at once.
+# How long the end of a job waits for its workers to stop. They look once per heartbeat, and kill ffmpeg at
+# once.
 STOP_WAIT_S = 4.0
 _STOP_POLL_S = 0.05
 _RECORD_WAIT_S = 30.0
@@ -139,7 +141,11 @@ class Driver:
         raise Conflict(f"job {job.job_id} is being changed by many at once: try again", reason="BUSY")
 
     async def _begin(self, job: Job) -> None:
-        opened = await self._ports.timeline.open(job)
+        try:
+            opened = await self._ports.timeline.open(job)
+        except (FailedPrecondition, InvalidArgument) as error:
+            await self.conclude(job, JobState.FAILED, f"the stream cannot be opened: {error.message}")
+            return
         now = self._ports.clock()
         await self._change(
             job,
@@ -153,7 +159,7 @@ class Driver:
         )
 
     async def _dispatch(self, job: Job) -> None:
-        """Queue the job's tasks. Chunks that audio is muxed into are queued by the audio task, as it gets on."""
+        """Queue the job's tasks; those that audio is muxed into are queued by the audio task, as it gets on."""
         if job.has_audio:
             task = Task(lane=Lane.FIRST, recording_id=job.recording_id, job_id=job.job_id, name=AUDIO_TASK)
             await self._ports.queue.publish(task)
@@ -194,10 +200,10 @@ class Driver:
             )
 
     async def _wait_for_workers(self, job: Job) -> None:
-        """Wait until no worker holds a task of the job; those who died do not count, and none is waited for long."""
+        """Wait until no living worker holds a task of the job, but not for long."""
         try:
             async with asyncio.timeout(STOP_WAIT_S):
-                while any(
+                while any(  # noqa: ASYNC110 - the workers are other processes: there is no event to wait for
                     is_at_work(claim, self._ports.clock())
                     for claim in await self._ports.claims.list(job.job_id)
                 ):

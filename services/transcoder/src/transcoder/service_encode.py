@@ -14,8 +14,8 @@ from transcoder.ports import Encoder, JobQueue, MediaStore, OutputStore, SourceF
 from transcoder.service_attempt import Attempt
 from transcoder.service_drive import chunk_task
 
-# The first chunk is what viewers wait for. Audio costs little, but that of a long recording would take half of the
-# machine from it; other chunks take what is left.
+# The first chunk is what viewers wait for. Audio costs little, but that of a long recording would take half
+# of the machine from it; other chunks take what is left.
 AUDIO_NICENESS = 5
 REST_NICENESS = 10
 

@@ -1,7 +1,7 @@
-"""Use-cases that bring a recording's bytes in: uploads and fetches, streamed to storage, probed, then in force.
+"""Use-cases that bring a recording's bytes in: uploads and fetches are stored, probed, put in force.
 
-Bytes count only when it is certain that they are whole: the end of a gRPC stream proves nothing, since grpc.aio ends a
-broken one as if it were complete.
+Bytes count only when it is certain that they are whole: the end of a gRPC stream proves nothing, since
+grpc.aio ends a broken one as if it were complete.
 """
 
 from __future__ import annotations
@@ -123,9 +123,16 @@ class Intake:
         size_bytes = await self._ports.media.size(key)
         media = await self._probe(key)
         place = hashlib.sha256(key.encode()).hexdigest()[:8]
-        source = _stored_source(key, media, size_bytes, "", recording_id, place)
+        source = StoredSource(
+            key=key,
+            size_bytes=size_bytes,
+            sha256="",
+            owned=False,
+            media=_summary(media),
+            probe_key=layout.probe_key(recording_id, place),
+        )
         await self._ports.probes.put(source.probe_key, media)
-        return replace(source, owned=False)
+        return source
 
     async def _fetch(self, delivery: Delivery, recording: Recording) -> None:
         arriving = _Arriving(
@@ -176,8 +183,13 @@ class Intake:
         arriving.state = RecordingState.PROBING
         await self._change(arriving, steps.advance_arrival)
         media = await self._probe(key)
-        source = _stored_source(
-            key, media, receiver.size_bytes, receiver.sha256, arriving.recording_id, arriving.place
+        source = StoredSource(
+            key=key,
+            size_bytes=receiver.size_bytes,
+            sha256=receiver.sha256,
+            owned=True,
+            media=_summary(media),
+            probe_key=layout.probe_key(arriving.recording_id, arriving.place),
         )
         await self._ports.probes.put(source.probe_key, media)
         now = self._ports.clock()
@@ -227,18 +239,9 @@ class Intake:
         await self._ports.folders.remove(prefix, keep=f"{prefix}{arriving.place}/")
 
 
-def _stored_source(
-    key: str, media: Source, size_bytes: int, sha256: str, recording_id: str, place: str
-) -> StoredSource:
-    video = replace(media.video, keyframe_times_s=()) if media.video else None
-    return StoredSource(
-        key=key,
-        size_bytes=size_bytes,
-        sha256=sha256,
-        owned=True,
-        media=replace(media, video=video),
-        probe_key=layout.probe_key(recording_id, place),
-    )
+def _summary(media: Source) -> Source:
+    """Leave out the keyframe times: there may be thousands."""
+    return replace(media, video=replace(media.video, keyframe_times_s=())) if media.video else media
 
 
 async def _as_pieces(blocks: AsyncIterator[bytes]) -> AsyncIterator[UploadPiece]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -120,7 +120,7 @@ class Jobs:
             time=now,
         )
 
-    async def watch(self, recording_id: str) -> AsyncIterator[Report]:
+    async def watch(self, recording_id: str) -> AsyncGenerator[Report, None]:
         """Report now, then whenever something changed; ends with the report of the job's end."""
         last: Report | None = None
         while True:
@@ -171,7 +171,7 @@ class Jobs:
         return source
 
     async def _enqueue(self, wish: TranscodeWish, source: StoredSource, kept: Kept[Job] | None) -> Job:
-        """Store the plan, queue the job's task, and store the job itself last, in the place of the earlier one."""
+        """Store the plan, queue the job's task, and last store the job, in the place of the earlier one."""
         recording = await change_recording(self._ports.recordings, wish.recording_id, use_source)
         media = await self._ports.probes.get(source.probe_key)
         plan = plan_encode(media, rungs=wish.rungs, container=wish.container)

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from chassis.telemetry import TASK, log
+from chassis.telemetry import TASK, log, trace_context, tracer
 from transcoder.ports import Delivery, JobQueue, Lane
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
-# How long a slot waits in its first lane before it looks into the others, and how long a stop waits for idle slots.
+# How long a slot waits in its first lane before it looks into the others, and how long a stop waits for idle
+# slots.
 IDLE_WAIT_S = 0.5
 _FAILED_RETRY_S = 1.0
 
@@ -80,7 +81,9 @@ class Pool:
 
     async def _answer(self, handle: Handler, delivery: Delivery) -> None:
         try:
-            await handle(delivery)
+            with tracer.start_as_current_span("task", context=trace_context(delivery.headers)) as span:
+                span.set_attribute(TASK, delivery.task.name)
+                await handle(delivery)
         except asyncio.CancelledError:
             await delivery.retry()
             raise

@@ -1,4 +1,4 @@
-"""Receive a source: a stream of small pieces becomes blocks for storage, counted, hashed and judged at its end."""
+"""Receive a source: small pieces become blocks for storage, counted, hashed, and judged at their end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Receiver:
         return self._digest.hexdigest()
 
     async def blocks(self, pieces: AsyncIterator[UploadPiece]) -> AsyncIterator[bytes]:
-        """Pass the bytes on in blocks; raises before the end, so that nothing is stored, if they are not whole.
+        """Pass the bytes on in blocks; raise before the end if they are not whole, so that none is stored.
 
         Raises:
             InvalidArgument: Too large, or not what was promised.
@@ -73,7 +73,7 @@ class Receiver:
                 return
             except TimeoutError as error:
                 raise DeadlineExceeded(
-                    f"nothing came for {self._limits.silence_s:g} s after {self.size_bytes} bytes: send again",
+                    f"nothing came for {self._limits.silence_s:g} s after {self.size_bytes} bytes: try again",
                     reason="UPLOAD_SILENT",
                 ) from error
             self._has_last = piece.last

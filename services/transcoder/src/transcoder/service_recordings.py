@@ -78,7 +78,8 @@ class Recordings:
             return earlier
         if recording.arrival:
             await self._fetcher.require_allowed(wish.source_url)
-            # Queued first: a fetch without its recording is dropped, a recording without its fetch would wait for ever.
+            # Queued first: a fetch without its recording is dropped, a recording without its fetch would wait
+            # for ever.
             await self._queue.publish(fetch_task(recording.recording_id, recording.arrival.token))
         try:
             await self._store.create(recording)

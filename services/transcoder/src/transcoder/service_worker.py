@@ -1,7 +1,7 @@
 """Use-case of working: take a task, claim it, do it with a heartbeat, acknowledge last.
 
-A task is acknowledged only when all that it should make is stored, so a worker may die between any two steps: the
-queue gives the task to another one, which finds what is there and goes on.
+A task is acknowledged only when all that it should make is stored, so a worker may die between any two steps:
+the queue gives the task to another one, which finds what is there and goes on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chassis import layout
-from chassis.errors import Conflict, Unavailable
+from chassis.errors import Conflict, Unavailable, WeirError
 from chassis.telemetry import JOB, RECORDING, TASK, log
 from transcoder.domain.encoding import EncodeError
 from transcoder.domain.job import Job, JobState
@@ -54,7 +54,8 @@ class Worker:
     async def work(self, delivery: Delivery) -> None:
         """Do one task, whatever state it is in, and answer its delivery.
 
-        When it is cancelled, ffmpeg is dead and the attempt not counted; the delivery is then the caller's to return.
+        When it is cancelled, ffmpeg is dead and the attempt not counted; the delivery is then the caller's to
+        return.
         """
         task = delivery.task
         kept = await self._stores.jobs.get(task.recording_id)
@@ -172,9 +173,7 @@ def _unclaimed(plan: EncodePlan, task: str, now: datetime) -> Claim:
 
 
 def _words(error: Exception) -> str:
-    text = (
-        f"{error}; ffmpeg's last words: {error.last_words}" if isinstance(error, EncodeError) else repr(error)
-    )
+    text = str(error) if isinstance(error, EncodeError | WeirError) else repr(error)
     return text[-_WORDS_CHARACTERS:]
 
 

@@ -1,8 +1,8 @@
 """Decide what of a job's output may be announced next: always the contiguous prefix, never a hole.
 
-Tasks store what they made as pieces, in any order. Whoever stores one announces all that is now contiguous. What was
-announced is read from the ledger alone, so that two processes can do this at once: the ledger refuses one of them,
-which reads again.
+Tasks store what they made as pieces, in any order. Whoever stores one announces all that is now contiguous.
+What was announced is read from the ledger alone, so that two processes can do this at once: the ledger
+refuses one of them, which reads again.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     QUEUED ──begin──> RUNNING ──close──> SUCCEEDED, FAILED or CANCELLED
        └─────────conclude─────────┘ ^ conclude decides which
 
-`conclude` is the decision: of a worker that fails, a caller that cancels and a worker that completes the job, the
-first to store it wins. What the job leaves behind is then removed, and only after that is it closed. All of it may
-be done by any process, and again by another one.
+`conclude` is the decision: of a worker that fails, a caller that cancels and a worker that completes the job,
+the first to store it wins. What the job leaves behind is then removed, and only after that is it closed. All
+of it may be done by any process, and again by another one.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def require_replaceable(job: Job) -> None:
     """Raise AlreadyExists if the job still runs, so that no other may take its place."""
     if not job.has_ended:
         raise AlreadyExists(
-            f"job {job.job_id} of recording {job.recording_id!r} still runs: wait for its end or cancel it first",
+            f"job {job.job_id} of recording {job.recording_id!r} still runs: wait for its end, or cancel it",
             reason="JOB_RUNNING",
             job_id=job.job_id,
         )

@@ -1,7 +1,7 @@
 """Fold the claims of a job's tasks into its progress: percent, speed and time to the end.
 
-A claim is what the workers of one task have told of it. It outlives them: percent never goes back when a worker
-dies and its task begins anew.
+A claim is what the workers of one task have told of it. It outlives them: percent never goes back when a
+worker dies and its task begins anew.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A recording's life: created, filled by an upload or a fetch, probed, ready; all as pure steps.
 
-Only one arrival of bytes can be under way at a time. It shows that it lives by a heartbeat; a silent one may be
-taken over, and then cannot complete any more, because its token is no longer the recording's.
+Only one arrival of bytes can be under way at a time. It shows that it lives by a heartbeat; a silent one may
+be taken over, and then cannot complete any more, because its token is no longer the recording's.
 """
 
 from __future__ import annotations
@@ -201,6 +201,6 @@ def require_source(recording: Recording) -> StoredSource:
 
 def _not_ready(recording: Recording) -> FailedPrecondition:
     return FailedPrecondition(
-        f"recording {recording.recording_id!r} is {recording.state}: it must be READY; upload its source first",
+        f"recording {recording.recording_id!r} is {recording.state}: it must be READY; upload its source",
         reason="RECORDING_NOT_READY",
     )

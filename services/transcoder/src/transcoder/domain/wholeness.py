@@ -34,8 +34,8 @@ def join_promises(header_size_bytes: int | None, declared_size_bytes: int | None
     sizes = {size for size in (header_size_bytes, declared_size_bytes) if size is not None}
     if len(sizes) > 1:
         raise InvalidArgument(
-            f"declared_size_bytes is {declared_size_bytes}, but the request's content-length {header_size_bytes}: "
-            "give one, or the same twice",
+            f"declared_size_bytes is {declared_size_bytes}, but the request's content-length "
+            f"{header_size_bytes}: give one, or the same twice",
             field="declared_size_bytes",
         )
     return Promise(size_bytes=sizes.pop() if sizes else None, sha256=sha256)
@@ -75,7 +75,7 @@ def require_whole(promise: Promise, arrived: Arrived) -> None:
 def undeclared() -> InvalidArgument:
     """Refuse an upload of which nobody could tell whether it is whole."""
     return InvalidArgument(
-        "the upload does not tell its length, so a broken one would look whole: send content-length (not chunked), "
-        "declared_size_bytes or sha256; or, over gRPC, last in the final message",
+        "the upload does not tell its length, so a broken one would look whole: send content-length (not "
+        "chunked), declared_size_bytes or sha256; or, over gRPC, last in the final message",
         reason="LENGTH_REQUIRED",
     )

@@ -1,0 +1,266 @@
+"""The composition root: builds the room, starts it, stops it gracefully."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import grpc
+from nats.aio.client import Client
+from weir.transcoder.v1 import transcoder_pb2_grpc as pb_grpc
+
+from chassis import layout
+from chassis.grpc_client import open_channel
+from chassis.grpc_server import serve
+from chassis.lifecycle import Stopping
+from chassis.messaging import connect, ensure_bucket
+from chassis.storage import ObjectStore, open_store
+from transcoder import (
+    service_attempt,
+    service_delete,
+    service_drive,
+    service_encode,
+    service_intake,
+    service_jobs,
+)
+from transcoder.adapters.encoder import Encoder, EncoderSettings
+from transcoder.adapters.fetcher import FetchRules, HttpFetcher
+from transcoder.adapters.job_queue import JetStreamQueue, open_queue
+from transcoder.adapters.job_store import RESIDUE_TTL_S, KvClaimStore, KvJobStore, KvOutputStore, KvResidue
+from transcoder.adapters.media_store import ObjectMediaFolders, ObjectMediaStore, ObjectProbeArchive
+from transcoder.adapters.probe import probe
+from transcoder.adapters.recording_store import KvRecordingStore
+from transcoder.adapters.source_files import CachedSourceFiles, LocalSourceFiles
+from transcoder.adapters.timeline_client import TimelineClient
+from transcoder.config import TranscoderConfig
+from transcoder.ports import Lane, SourceFiles
+from transcoder.service_delete import Deletion
+from transcoder.service_drive import Driver
+from transcoder.service_encode import Encoding
+from transcoder.service_intake import Intake
+from transcoder.service_jobs import Jobs
+from transcoder.service_pool import Pool, Slots
+from transcoder.service_receive import Limits
+from transcoder.service_recordings import Recordings
+from transcoder.service_worker import Worker, WorkRules
+from transcoder.servicer import IngestServicer, RecordingServicer, TranscodeServicer
+
+SERVICES = (
+    "weir.transcoder.v1.RecordingService",
+    "weir.transcoder.v1.TranscodeService",
+    "weir.transcoder.v1.IngestService",
+)
+DRIVERS_COUNT = 2  # driving takes milliseconds, but for the end of a job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """What this process keeps elsewhere."""
+
+    recordings: KvRecordingStore
+    jobs: KvJobStore
+    outputs: KvOutputStore
+    claims: KvClaimStore
+    residue: KvResidue
+    queue: JetStreamQueue
+    media: ObjectMediaStore
+    folders: ObjectMediaFolders
+    probes: ObjectProbeArchive
+    files: SourceFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Everything that the transcoder consists of, built and not yet running."""
+
+    recordings: RecordingServicer
+    transcoding: TranscodeServicer
+    pool: Pool
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the servicers to a server."""
+        pb_grpc.add_RecordingServiceServicer_to_server(self.recordings, server)
+        pb_grpc.add_TranscodeServiceServicer_to_server(self.transcoding, server)
+        pb_grpc.add_IngestServiceServicer_to_server(IngestServicer(), server)
+
+
+async def open_stores(config: TranscoderConfig, client: Client) -> Stores:
+    """Open what NATS and object storage keep."""
+    replicas = config.nats_replicas
+    jobs = await ensure_bucket(client, layout.JOBS_BUCKET, replicas=replicas)
+    chunks = await ensure_bucket(client, layout.CHUNKS_BUCKET, replicas=replicas, ttl_s=RESIDUE_TTL_S)
+    claims = await ensure_bucket(client, layout.CLAIMS_BUCKET, replicas=replicas, ttl_s=RESIDUE_TTL_S)
+    store = open_store(config.storage_url)
+    return Stores(
+        recordings=KvRecordingStore(await ensure_bucket(client, layout.RECORDINGS_BUCKET, replicas=replicas)),
+        jobs=KvJobStore(jobs),
+        outputs=KvOutputStore(chunks),
+        claims=KvClaimStore(claims),
+        residue=KvResidue(jobs=jobs, chunks=chunks, claims=claims),
+        queue=await open_queue(client, replicas=replicas, ack_wait_s=config.transcode_ack_wait_s),
+        media=ObjectMediaStore(store),
+        folders=ObjectMediaFolders(store),
+        probes=ObjectProbeArchive(store),
+        files=_source_files(config, store),
+    )
+
+
+def build(config: TranscoderConfig, stores: Stores, channel: grpc.aio.Channel) -> Room:
+    """Build the room on what it keeps elsewhere and a channel to the distributor."""
+    timeline = TimelineClient(channel, owner=_worker_name())
+    fetcher = HttpFetcher(_fetch_rules(config))
+    driver = _build_driver(stores, timeline)
+    intake = Intake(
+        service_intake.Ports(
+            recordings=stores.recordings,
+            media=stores.media,
+            folders=stores.folders,
+            files=stores.files,
+            probes=stores.probes,
+            probe=probe,
+            fetcher=fetcher,
+            clock=_now,
+        ),
+        Limits(size_bytes=config.upload_limit_bytes, silence_s=config.upload_silence_s),
+    )
+    deletion = Deletion(
+        service_delete.Ports(
+            recordings=stores.recordings, jobs=stores.jobs, folders=stores.folders, timeline=timeline
+        ),
+        driver,
+    )
+    return Room(
+        recordings=RecordingServicer(
+            Recordings(store=stores.recordings, queue=stores.queue, fetcher=fetcher, clock=_now),
+            intake,
+            deletion,
+        ),
+        transcoding=TranscodeServicer(
+            jobs=_build_jobs(config, stores, intake, driver), ladder=config.ladder, clock=_now
+        ),
+        pool=_build_pool(config, stores, intake, driver),
+    )
+
+
+@asynccontextmanager
+async def serve_transcoder(config: TranscoderConfig) -> AsyncIterator[int]:
+    """Run the transcoder for as long as the block lasts; yields its port."""
+    async with (
+        connect(config, name="transcoder") as client,
+        open_channel(config.distributor_address) as channel,
+    ):
+        room = build(config, await open_stores(config, client), channel)
+        async with (
+            serve(config.grpc_address, room.register, services=SERVICES, grace_s=config.shutdown_grace_s) as (
+                _,
+                port,
+            ),
+            room.pool.running(),
+        ):
+            yield port
+
+
+@asynccontextmanager
+async def run_transcoder(config: TranscoderConfig, _stopping: Stopping) -> AsyncIterator[None]:
+    """Run the transcoder as `chassis.lifecycle` wants it."""
+    async with serve_transcoder(config):
+        yield
+
+
+def _build_driver(stores: Stores, timeline: TimelineClient) -> Driver:
+    return Driver(
+        service_drive.Ports(
+            jobs=stores.jobs,
+            outputs=stores.outputs,
+            claims=stores.claims,
+            residue=stores.residue,
+            queue=stores.queue,
+            media=stores.media,
+            folders=stores.folders,
+            timeline=timeline,
+            clock=_now,
+        )
+    )
+
+
+def _build_jobs(config: TranscoderConfig, stores: Stores, intake: Intake, driver: Driver) -> Jobs:
+    ports = service_jobs.Ports(
+        recordings=stores.recordings,
+        jobs=stores.jobs,
+        outputs=stores.outputs,
+        claims=stores.claims,
+        residue=stores.residue,
+        probes=stores.probes,
+        queue=stores.queue,
+        clock=_now,
+    )
+    return Jobs(ports, intake, driver, progress_interval_s=config.progress_interval_s)
+
+
+def _build_pool(config: TranscoderConfig, stores: Stores, intake: Intake, driver: Driver) -> Pool:
+    worker = _build_worker(config, stores, driver)
+    return Pool(
+        stores.queue,
+        (
+            Slots(count=config.transcode_workers, lanes=(Lane.FIRST, Lane.REST), handle=worker.work),
+            Slots(count=DRIVERS_COUNT, lanes=(Lane.DRIVE,), handle=driver.attend),
+            Slots(count=config.fetch_workers, lanes=(Lane.FETCH,), handle=intake.fetch),
+        ),
+    )
+
+
+def _build_worker(config: TranscoderConfig, stores: Stores, driver: Driver) -> Worker:
+    encoder = Encoder(EncoderSettings(ffmpeg_path=config.ffmpeg, stall_timeout_s=config.transcode_stall_s))
+    encoding = Encoding(
+        service_encode.Ports(
+            outputs=stores.outputs,
+            media=stores.media,
+            queue=stores.queue,
+            files=stores.files,
+            encoder=encoder,
+        ),
+        driver.announce,
+    )
+    return Worker(
+        service_attempt.Ports(
+            jobs=stores.jobs, outputs=stores.outputs, claims=stores.claims, media=stores.media, clock=_now
+        ),
+        stores.residue,
+        encoding,
+        driver,
+        WorkRules(
+            max_attempts_count=config.transcode_max_attempts,
+            retry_delay_s=config.transcode_retry_delay_s,
+            heartbeat_s=config.transcode_heartbeat_s,
+            worker_name=_worker_name(),
+        ),
+    )
+
+
+def _source_files(config: TranscoderConfig, store: ObjectStore) -> SourceFiles:
+    if store.local_path("any"):
+        return LocalSourceFiles(store)
+    return CachedSourceFiles(
+        store, config.scratch_path / _worker_name(), limit_bytes=config.scratch_limit_bytes
+    )
+
+
+def _fetch_rules(config: TranscoderConfig) -> FetchRules:
+    return FetchRules(
+        size_limit_bytes=config.upload_limit_bytes,
+        time_limit_s=config.fetch_limit_s,
+        silence_s=config.upload_silence_s,
+        allow_private=config.fetch_allow_private,
+    )
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
