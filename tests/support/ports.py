@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from contextlib import ExitStack
+
+_BASES = range(10_000, 30_000, 100)
 
 
 def free_ports(count: int) -> tuple[int, ...]:
@@ -16,9 +19,12 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 
 def free_base(span: int) -> int:
-    """Choose a port from which `span` ports in a row are free."""
-    for (base,) in (free_ports(1) for _ in range(100)):
-        if base + span < 65536 and all(_is_free(port) for port in range(base, base + span)):
+    """Choose a port from which `span` ports in a row are free.
+
+    They lie below those that the system hands out, so that nobody takes one before it is used.
+    """
+    for base in random.sample(_BASES, k=len(_BASES)):
+        if all(_is_free(port) for port in range(base, base + span)):
             return base
     raise RuntimeError(f"no {span} free ports in a row")
 

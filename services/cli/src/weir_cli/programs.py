@@ -27,9 +27,8 @@ def descriptors_path() -> str:
 
 
 def envoy_config_path() -> Path:
-    """Return Envoy's configuration: in this package if it was built into a wheel, else in the checkout."""
-    built_in = Path(__file__).with_name("envoy.yaml")
-    return built_in if built_in.exists() else Path(__file__).parents[4] / "envoy" / "envoy.yaml"
+    """Return Envoy's configuration, the one of the checkout that this package is run from."""
+    return Path(__file__).parents[4] / "envoy" / "envoy.yaml"
 
 
 def _script(name: str) -> str:
