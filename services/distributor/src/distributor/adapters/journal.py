@@ -20,10 +20,12 @@ from nats.aio.msg import Msg
 from nats.js import api
 from nats.js import errors as js_errors
 
-from chassis.errors import Conflict, NotFound, Unavailable
+from chassis.errors import Conflict, NotFound, ResourceExhausted, Unavailable
 from chassis.messaging import REQUEST_TIMEOUT_S, RETRY_S, jetstream, persist
 
+# err_code of nats-server.
 WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+STORE_FULL = frozenset({10047, 10077})
 BATCH_COUNT = 500
 BATCH_BYTES = 1024 * 1024
 MESSAGE_ID = "Nats-Msg-Id"
@@ -81,6 +83,7 @@ class Journal:
 
         Raises:
             Conflict: SEQUENCE_CONFLICT; another message came first.
+            ResourceExhausted: JOURNAL_FULL.
         """
         headers = {
             api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(expected_sequence),
@@ -88,7 +91,10 @@ class Journal:
         }
 
         async def publish(_attempt: int) -> Ack:
-            ack = await self._js.publish(subject, data, stream=self._stream, headers=dict(headers))
+            try:
+                ack = await self._js.publish(subject, data, stream=self._stream, headers=dict(headers))
+            except js_errors.ServiceUnavailableError as error:
+                raise (_store_full(error) if error.err_code in STORE_FULL else error) from error
             return Ack(sequence=ack.seq, repeated=bool(ack.duplicate))
 
         try:
@@ -174,6 +180,14 @@ class Journal:
             return await answer.messages(timeout_s=REQUEST_TIMEOUT_S)
         finally:
             await subscription.unsubscribe()
+
+
+def _store_full(error: js_errors.APIError) -> ResourceExhausted:
+    return ResourceExhausted(
+        f"JetStream has no room left ({error.description}): delete streams, or give it more",
+        reason="JOURNAL_FULL",
+        retry_delay_s=10.0,
+    )
 
 
 class _BatchAnswer:
