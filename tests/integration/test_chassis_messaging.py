@@ -115,3 +115,11 @@ async def test_no_server_at_all_is_unavailable(unused_tcp_port: int) -> None:
     with pytest.raises(Unavailable, match="no NATS server"):
         async with messaging.connect(config, name="test"):
             pass
+
+
+async def test_a_list_is_whole_however_busy_the_loop_is(bucket: messaging.KeyValue) -> None:
+    keys = [f"job.{number:04d}" for number in range(600)]
+    await asyncio.gather(*(bucket.put(key, key.encode()) for key in keys))
+    lists = await asyncio.gather(*(bucket.list("job.") for _reader in range(20)))
+    assert all([value.key for value in values] == keys for values in lists)
+    assert all(value.data == value.key.encode() for value in lists[0])

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import nats.errors
 import stamina
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 from nats.js import kv as js_kv
@@ -30,6 +31,11 @@ REQUEST_TIMEOUT_S = 1.0
 # While three servers elect a leader, 4 to 9 s, they do not answer: retry for longer than that.
 RETRY_S = 20.0
 _WRONG_LAST_SEQUENCE = 10071  # err_code of nats-server
+# Headers by which a bucket's message says that its key has no value: written by a client, or on expiry.
+_OPERATION = "KV-Operation"
+_MARKER = "Nats-Marker-Reason"
+_LIST_BATCH = 256
+_LIST_IDLE_S = 30.0  # a reader that died is forgotten after so long
 _WATCH_POLL_S = 1.0  # how soon a watch sees that its connection is another one
 HICCUPS = (
     nats.errors.TimeoutError,
@@ -204,7 +210,8 @@ class KeyValue:
 
     async def list(self, prefix: str = "") -> Sequence[Value]:
         """Read all values below a prefix, which is empty or ends with a dot; in the order of their keys."""
-        return await persist(lambda _attempt: self._list(prefix))
+        values = await persist(lambda _attempt: self._list(f"{prefix}>"))
+        return sorted(values, key=lambda value: value.key)
 
     async def purge(self, prefix: str) -> None:
         """Remove all keys below a prefix that ends with a dot, without a trace: no watcher hears of it."""
@@ -218,26 +225,30 @@ class KeyValue:
         A deleted key arrives with empty data. A lost connection does not end the watch, nor does it lose a
         key's newest value.
         """
-        newest, caught_up = 0, False
+        newest = 0
+        for value in sorted(
+            await persist(lambda _attempt: self._list(pattern)), key=lambda value: value.revision
+        ):
+            newest = value.revision
+            yield value
+        yield None
         while True:
             async with aclosing(self._watch_connection(pattern)) as values:
                 async for value in values:
-                    if value is None and not caught_up:
-                        caught_up = True
-                        yield None
-                    elif value is not None and value.revision > newest:
+                    if value.revision > newest:
                         newest = value.revision
                         yield value
 
-    async def _watch_connection(self, pattern: str) -> AsyncGenerator[Value | None]:
+    async def _watch_connection(self, pattern: str) -> AsyncGenerator[Value]:
         """Follow keys until the connection was lost and made again: the client's own recovery takes 20 s."""
         reconnects = self._client.stats["reconnects"]
         watcher: Any = await persist(lambda _attempt: self._bucket.watch(pattern))
         try:
             while reconnects == self._client.stats["reconnects"]:
                 with suppress(nats.errors.TimeoutError):
-                    entry = await watcher.updates(timeout=_WATCH_POLL_S)
-                    yield _value(entry) if entry else None
+                    # None is the client's mark of having caught up; it may come too early.
+                    if entry := await watcher.updates(timeout=_WATCH_POLL_S):
+                        yield _value(entry)
         finally:
             with suppress(*HICCUPS):
                 await watcher.stop()
@@ -248,15 +259,34 @@ class KeyValue:
         except js_errors.KeyNotFoundError as error:
             raise NotFound(f"{key!r} is not there") from error
 
-    async def _list(self, prefix: str) -> Sequence[Value]:
-        watcher: Any = await self._bucket.watch(f"{prefix}>", ignore_deletes=True)
-        values = []
+    async def _list(self, pattern: str) -> Sequence[Value]:
+        """Read the newest message of each subject.
+
+        A pull consumer knows how many there are before it sends one; a pushing one is asked while it sends.
+        """
+        js, stream = jetstream(self._client), f"KV_{self._name}"
+        config = api.ConsumerConfig(
+            deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
+            ack_policy=api.AckPolicy.NONE,
+            mem_storage=True,
+            inactive_threshold=_LIST_IDLE_S,
+        )
+        reader = await js.pull_subscribe(f"$KV.{self._name}.{pattern}", stream=stream, config=config)
         try:
-            while entry := await watcher.updates(timeout=REQUEST_TIMEOUT_S * 5):
-                values.append(_value(entry))
+            consumer = await reader.consumer_info()
+            count = consumer.num_pending or 0
+            messages: list[Msg] = []
+            while len(messages) < count:
+                wanted = min(_LIST_BATCH, count - len(messages))
+                messages += await reader.fetch(wanted, timeout=REQUEST_TIMEOUT_S)
+            await js.delete_consumer(stream, consumer.name)
         finally:
-            await watcher.stop()
-        return sorted(values, key=lambda value: value.key)
+            await reader.unsubscribe()
+        return [self._message_value(message) for message in messages if not _is_deletion(message)]
+
+    def _message_value(self, message: Msg) -> Value:
+        key = message.subject.removeprefix(f"$KV.{self._name}.")
+        return Value(key=key, data=message.data, revision=message.metadata.sequence.stream)
 
     async def _is_gone(self, key: str) -> bool:
         try:
@@ -272,6 +302,10 @@ class KeyValue:
 
 def _value(entry: js_kv.KeyValue.Entry) -> Value:
     return Value(key=entry.key or "", data=entry.value or b"", revision=entry.revision or 0)
+
+
+def _is_deletion(message: Msg) -> bool:
+    return bool(message.headers and (_OPERATION in message.headers or _MARKER in message.headers))
 
 
 async def _log_error(error: Exception) -> None:
