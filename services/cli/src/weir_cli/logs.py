@@ -7,6 +7,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,8 +31,11 @@ _COLOURS: Mapping[str, str] = {
 _SEVERE = {"warning": _YELLOW, "error": _RED, "critical": _RED}
 # Fields that the prefix already tells, or that only machines read.
 _UNSHOWN = {"event", "level", "timestamp", "service", "trace_id", "exception"}
-# "[12] 2026/11/22 06:30:01.123 [INF] ready" of nats-server, "[2026-11-22 ..][12][warning][main] .." of Envoy.
-_CALM = re.compile(r"^\[\d+\] \S+ \S+ \[(INF|DBG|TRC)\]|^\[[^]]*\]\[\d+\]\[(info|debug|trace)\]")
+# What is no trouble, as others write it: "[12] 2026/11/22 06:30:01.123 [INF] ready" is nats-server's,
+# "[2026-11-22 06:30:01.123][12][info][main] ready" Envoy's, "I1122 06:30:01.123 12 file.cc:71] ready" gRPC's.
+_CALM = re.compile(
+    r"\[\d+\] \S+ \S+ \[(INF|DBG|TRC)\]|\[[^]]*\]\[\d+\]\[(info|debug|trace)\]|I\d{4} \S+ +\d+ \S+\]"
+)
 
 
 class Journal:
@@ -53,7 +57,7 @@ class Journal:
 
     def say(self, text: str) -> None:
         """Tell what the supervisor itself does."""
-        self._store(SUPERVISOR, text)
+        self._store(SUPERVISOR, f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}")
         self._show(SUPERVISOR, text, _BOLD)
 
     def take(self, process: str, line: str, *, is_access_log: bool = False) -> None:

@@ -156,31 +156,33 @@ def _plan_nats(wishes: Wishes, programs: Programs) -> Process:
 
 
 def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) -> Process:
+    name = kind if replica == 0 else f"{kind}-{replica + 1}"
     grpc = wishes.address(_GRPC_OFFSETS[kind], replica)
     http = wishes.address(_GATEWAY_HTTP, replica) if kind is Kind.GATEWAY else None
+    own = {"WEIR_GRPC_ADDRESS": str(grpc), "WEIR_SCRATCH_PATH": str(wishes.data / "scratch" / name)}
+    if http:
+        own["WEIR_HTTP_ADDRESS"] = str(http)
     return Process(
-        name=kind if replica == 0 else f"{kind}-{replica + 1}",
+        name=name,
         kind=kind,
         argv=(programs.python, "-m", kind.replace("-", "_")),
-        environment={**wishes.environment, **_service_variables(wishes, grpc, http)},
+        environment={**wishes.environment, **_shared_variables(wishes), **own},
         listens=(grpc, http) if http else (grpc,),
         grpc_health=grpc,
         http_health=f"http://{http}/readyz" if http else None,
     )
 
 
-def _service_variables(wishes: Wishes, grpc: Address, http: Address | None) -> dict[str, str]:
-    variables = {
+def _shared_variables(wishes: Wishes) -> dict[str, str]:
+    return {
         "WEIR_NATS_URL": f"nats://{wishes.address(_NATS)}",
         "WEIR_STORAGE_URL": wishes.storage_url or f"file://{wishes.data / 'objects'}",
         "WEIR_LOG_FORMAT": wishes.log_format,
-        "WEIR_GRPC_ADDRESS": str(grpc),
         "WEIR_ABR_ADDRESS": _target(wishes.addresses(Kind.ABR, _ABR)),
         "WEIR_TRANSCODER_ADDRESS": _target(wishes.addresses(Kind.TRANSCODER, _TRANSCODER)),
         "WEIR_DISTRIBUTOR_ADDRESS": _target(wishes.addresses(Kind.DISTRIBUTOR, _DISTRIBUTOR)),
         "PYTHONUNBUFFERED": "1",  # a log line is seen when it is written
     }
-    return variables | ({"WEIR_HTTP_ADDRESS": str(http)} if http else {})
 
 
 def _target(replicas: tuple[Address, ...]) -> str:

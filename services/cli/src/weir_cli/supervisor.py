@@ -34,11 +34,18 @@ class StartFailed(Exception):
 
 
 class Supervisor:
-    """The processes of one suite."""
+    """The processes of one suite.
 
-    def __init__(self, plan: Plan, journal: Journal) -> None:
+    Args:
+        plan: Who they are.
+        journal: Takes what they print, and what the supervisor has to say.
+        stop_grace_s: How long a process may take to stop before it is killed.
+    """
+
+    def __init__(self, plan: Plan, journal: Journal, *, stop_grace_s: float = STOP_GRACE_S) -> None:
         self._plan = plan
         self._journal = journal
+        self._stop_grace_s = stop_grace_s
         self._running: dict[str, RunningProcess] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._held: set[str] = set()
@@ -79,7 +86,7 @@ class Supervisor:
     async def hold(self, name: str) -> None:
         """Stop one process, and leave it stopped until `release`."""
         self._held.add(name)
-        await self._running[name].stop(STOP_GRACE_S)
+        await self._running[name].stop(self._stop_grace_s)
         await self._keepers[name]
 
     async def release(self, name: str) -> None:
@@ -153,7 +160,7 @@ class Supervisor:
             return
         if process.kind is Kind.ENVOY:
             await _drain(self._plan)
-        await running.stop(STOP_GRACE_S)
+        await running.stop(self._stop_grace_s)
 
 
 def _ending(code: int) -> str:

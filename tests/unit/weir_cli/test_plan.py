@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from weir_cli import programs
+from weir_cli.plan import SERVICES, START_ORDER, STOP_ORDER, Kind, Plan, Programs, Wishes, plan_suite
+
+PROGRAMS = Programs(
+    python="/venv/python",
+    nats_server="/venv/nats-server",
+    envoy="/venv/envoy",
+    envoy_config=programs.envoy_config_path().read_text(),
+    descriptors="/venv/descriptors.pb",
+)
+DATA = Path("/data/weir")
+
+
+def _plan(**wishes: object) -> Plan:
+    return plan_suite(Wishes(**{"port": 8080, "data": DATA, **wishes}), PROGRAMS)  # type: ignore[arg-type]
+
+
+def _environment(plan: Plan, name: str) -> dict[str, str]:
+    return dict(next(process.environment for process in plan.processes if process.name == name))
+
+
+def _ports(plan: Plan) -> list[int]:
+    return [address.port for process in plan.processes for address in process.listens]
+
+
+def test_one_of_each_on_ports_that_follow_from_the_public_one() -> None:
+    listens = {process.name: [str(address) for address in process.listens] for process in _plan().processes}
+    assert listens == {
+        "nats": ["127.0.0.1:8081", "127.0.0.1:8088"],
+        "distributor": ["127.0.0.1:8084"],
+        "abr": ["127.0.0.1:8082"],
+        "transcoder": ["127.0.0.1:8083"],
+        "hls-gateway": ["127.0.0.1:8085", "127.0.0.1:8086"],
+        "envoy": ["127.0.0.1:8080", "127.0.0.1:8087"],
+    }
+
+
+def test_each_service_learns_where_the_others_are() -> None:
+    assert _environment(_plan(), "hls-gateway") == {
+        "WEIR_NATS_URL": "nats://127.0.0.1:8081",
+        "WEIR_STORAGE_URL": "file:///data/weir/objects",
+        "WEIR_LOG_FORMAT": "json",
+        "WEIR_GRPC_ADDRESS": "127.0.0.1:8085",
+        "WEIR_HTTP_ADDRESS": "127.0.0.1:8086",
+        "WEIR_SCRATCH_PATH": "/data/weir/scratch/hls-gateway",
+        "WEIR_ABR_ADDRESS": "127.0.0.1:8082",
+        "WEIR_TRANSCODER_ADDRESS": "127.0.0.1:8083",
+        "WEIR_DISTRIBUTOR_ADDRESS": "127.0.0.1:8084",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def test_services_run_as_modules_of_this_python() -> None:
+    (gateway,) = _plan().of_kind(Kind.GATEWAY)
+    assert gateway.argv == ("/venv/python", "-m", "hls_gateway")
+
+
+def test_nats_stores_in_the_data_folder() -> None:
+    (nats,) = _plan().of_kind(Kind.NATS)
+    assert " ".join(nats.argv) == (
+        "/venv/nats-server --jetstream --store_dir /data/weir/nats "
+        "--addr 127.0.0.1 --port 8081 --http_port 8088"
+    )
+
+
+def test_replicas_are_named_numbered_and_known_to_their_peers() -> None:
+    plan = _plan(replicas={Kind.DISTRIBUTOR: 2})
+    assert [process.name for process in plan.of_kind(Kind.DISTRIBUTOR)] == ["distributor", "distributor-2"]
+    environment = _environment(plan, "transcoder")
+    assert environment["WEIR_DISTRIBUTOR_ADDRESS"] == "ipv4:127.0.0.1:8084,127.0.0.1:8094"
+    assert _environment(plan, "distributor-2")["WEIR_GRPC_ADDRESS"] == "127.0.0.1:8094"
+
+
+def test_replicas_do_not_share_scratch_space() -> None:
+    plan = _plan(replicas={Kind.TRANSCODER: 2})
+    paths = {_environment(plan, name)["WEIR_SCRATCH_PATH"] for name in ("transcoder", "transcoder-2")}
+    assert len(paths) == 2
+
+
+def test_envoy_spreads_over_all_replicas() -> None:
+    plan = _plan(replicas={Kind.GATEWAY: 2})
+    config = yaml.safe_load(plan.files[DATA / "envoy.yaml"])
+    (cluster,) = (found for found in config["static_resources"]["clusters"] if found["name"] == "hls-gateway")
+    endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    ports = [entry["endpoint"]["address"]["socket_address"]["port_value"] for entry in endpoints]
+    assert (cluster["type"], ports) == ("STATIC", [8086, 8096])
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 9])
+def test_no_two_processes_share_a_port_or_a_name(replicas: int) -> None:
+    plan = _plan(replicas=dict.fromkeys(SERVICES, replicas))
+    assert len(_ports(plan)) == len(set(_ports(plan)))
+    assert len({process.name for process in plan.processes}) == len(plan.processes) == 2 + 4 * replicas
+
+
+def test_two_suites_stand_side_by_side() -> None:
+    first, second = _plan(), _plan(port=8180)
+    assert not set(_ports(first)) & set(_ports(second))
+
+
+def test_storage_may_be_elsewhere() -> None:
+    plan = _plan(storage_url="s3://bucket/weir")
+    assert _environment(plan, "transcoder")["WEIR_STORAGE_URL"] == "s3://bucket/weir"
+
+
+def test_settings_of_services_pass_through_but_never_move_an_address() -> None:
+    plan = _plan(environment={"WEIR_LOG_LEVEL": "debug", "WEIR_GRPC_ADDRESS": "0.0.0.0:1"})
+    environment = _environment(plan, "abr")
+    assert environment["WEIR_LOG_LEVEL"] == "debug"
+    assert environment["WEIR_GRPC_ADDRESS"] == "127.0.0.1:8082"
+
+
+def test_every_kind_is_started_and_stopped_once() -> None:
+    assert sorted(kind for kinds in START_ORDER for kind in kinds) == sorted(Kind)
+    assert sorted(STOP_ORDER) == sorted(Kind)
+
+
+def test_the_door_closes_first_and_nats_stops_last() -> None:
+    assert (STOP_ORDER[0], STOP_ORDER[-1]) == (Kind.ENVOY, Kind.NATS)
+    assert (START_ORDER[0], START_ORDER[-1]) == ((Kind.NATS,), (Kind.ENVOY,))
