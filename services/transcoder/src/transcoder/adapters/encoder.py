@@ -160,11 +160,16 @@ async def _pack(
                 for segment in packagers[number].feed(data):
                     yield segment
         exit_status = await process.wait()
-        if exit_status:
-            raise PackagingError(f"ffmpeg ended with status {exit_status}")
-        for packager in packagers:
-            packager.finish()
+        _check_end(exit_status, packagers)
     except (PackagingError, FfmpegStalledError, TimeoutError) as error:
         raise EncodeError(
             str(error), task=task, exit_status=exit_status, last_words=process.last_words
         ) from error
+
+
+def _check_end(exit_status: int, packagers: Sequence[Packager]) -> None:
+    """ffmpeg also exits with 0 when its input was cut off, so what it made is counted too."""
+    if exit_status:
+        raise PackagingError(f"ffmpeg ended with status {exit_status}")
+    for packager in packagers:
+        packager.finish()

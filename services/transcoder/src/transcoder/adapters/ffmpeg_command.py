@@ -90,9 +90,10 @@ def build_audio_command(run: Run, plan: EncodePlan) -> list[str]:
     flags = {
         "c:a": "aac",
         "b:a": audio.audio_bps,
-        "frag_duration": 1_000_000,
-    }  # hand over each second's frames
-    return _compile(run, [ffmpeg.output(sound, run.output_urls[0], **flags, **_mp4_flags("empty_moov"))])
+        "frag_duration": 1_000_000,  # hand over each second's frames together
+        "use_editlist": 0,  # the packager drops the encoder's priming, so that no edit list needs to skip it
+    }
+    return _compile(run, [ffmpeg.output(sound, run.output_urls[0], **flags, **_mp4_flags(""))])
 
 
 def _compile(run: Run, outputs: Sequence[Any]) -> list[str]:
@@ -182,21 +183,21 @@ def _video_flags(run: Run, grid: Grid, rung: Rung) -> dict[str, Any]:
         "keyint_min": grid.gop_frames,
         "sc_threshold": 0,  # ... and nowhere else
         "flags": "+cgop",  # nothing refers across a GOP's border
-        "bf": 3,
-        "b-pyramid": "normal",  # fixed, since the packager's delay of decoding follows from it
         "fps_mode": "passthrough",  # frames are on the grid already: neither drop nor double any
         "video_track_timescale": grid.timescale,  # a frame is a whole number of ticks
         **({"threads": run.thread_count} if run.thread_count else {}),
-        **_mp4_flags("frag_keyframe+empty_moov"),  # hand over each GOP as it is finished
+        # hand over each GOP as it is finished; delay_moov: with the first GOP the moov can tell, as an edit list, by how
+        # much B-frames delay display. (Negative composition offsets do without, but libav then shows all too late)
+        **_mp4_flags("+frag_keyframe+delay_moov"),
     }
 
 
-def _mp4_flags(fragments: str) -> dict[str, Any]:
+def _mp4_flags(more: str) -> dict[str, Any]:
     return {
         "f": "mp4",
-        # cmaf: its brand, fragments addressed from their moof, B-frames by negative offsets without an edit list;
+        # empty_moov: all samples are in fragments; default_base_moof: each is addressed from its own moof;
         # skip_trailer: an index of fragments is of no use in a pipe
-        "movflags": f"+cmaf+{fragments}+skip_trailer",
+        "movflags": f"+empty_moov+default_base_moof+skip_trailer{more}",
         "map_metadata": -1,  # titles and the like of the source do not belong into an init segment ...
         "map_chapters": -1,  # ... and chapters would become a track
         "fflags": "+bitexact",  # no version or time in it either: an init segment is the same for all chunks

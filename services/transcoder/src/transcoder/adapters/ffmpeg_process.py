@@ -179,7 +179,7 @@ async def run_ffmpeg(
     """
     async with AsyncExitStack() as stack:
         pipes = [os.pipe() for _ in range(output_count + 2)]
-        files = [stack.enter_context(open(read_end, "rb", buffering=0)) for read_end, _ in pipes]
+        files = [stack.enter_context(os.fdopen(read_end, "rb", buffering=0)) for read_end, _ in pipes]
         *outputs, progress, stderr = (write_end for _, write_end in pipes)
         try:
             process = await asyncio.create_subprocess_exec(

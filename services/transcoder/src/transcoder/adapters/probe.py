@@ -61,7 +61,7 @@ async def probe(path: Path, limits: ProbeLimits = ProbeLimits()) -> Source:
             TRUNCATED_SOURCE, BROKEN_TIMELINE, PICTURE_TOO_LARGE, SOURCE_TOO_LONG, PROBE_LIMIT,
             PROBE_FAILED.
     """
-    size_bytes = path.stat().st_size
+    size_bytes = (await asyncio.to_thread(path.stat)).st_size
     if not size_bytes:
         raise _refuse("EMPTY_SOURCE", "it has 0 bytes")
     timeout_s = limits.base_timeout_s + size_bytes / limits.read_bytes_per_s

@@ -71,7 +71,8 @@ def _open(path: str) -> Any:
     try:
         return av.open(f"file:{path}", options=options)
     except av.error.FFmpegError as error:
-        _, name, said = error.log or (0, "", error.strerror)
+        log: Any = error.log  # its level, who said it, and what
+        _, name, said = log or (0, "", error.strerror)
         if NOT_WHITELISTED in said:
             raise RefusalError(
                 "UNSUPPORTED_CONTAINER", f"its format is {name!r}: must be one of {', '.join(DEMUXERS)}"
@@ -138,7 +139,7 @@ def _check_duration(source: Source, declared: int | None, max_duration_s: float)
 
 def _short_name(container: Any) -> str:
     """The name by which we list the demuxer: it has several, as in "mov,mp4,m4a,3gp,3g2,mj2"."""
-    names = container.format.name.split(",")
+    names: list[str] = container.format.name.split(",")
     return next((name for name in names if name in DEMUXERS), names[0])
 
 

@@ -1,7 +1,8 @@
 """Read and write boxes of the ISO base media file format: ISO/IEC 14496-12, section numbers as of its 2022 edition.
 
-A box is a length, a four-character type and a payload, which may hold further boxes (4.2). A fragmented file is one
-`ftyp` and `moov`, which describe the tracks, then pairs of `moof` (where the samples are) and `mdat` (their bytes).
+A box is a length, a four-character type and a payload, which may hold further boxes (4.2). A fragmented
+file is one `ftyp` and `moov`, which describe the tracks, then pairs of `moof` (where the samples are) and
+`mdat` (their bytes).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 BOX_LIMIT_BYTES = 256 << 20
-"""Largest box that a reader takes: far above any fragment, it stops a damaged length from eating all memory."""
+"""Largest box that a reader takes: far above any fragment, it stops a damaged length from eating all
+memory."""
 
 HEADER = struct.Struct(">I4s")
 LARGE_SIZE = struct.Struct(">Q")

@@ -1,7 +1,7 @@
 """Find a picture's cadence: the constant rate that its frame times keep, or the rates to plan with if they do not.
 
-What containers declare is a hint, no more: AVI may say 600 for 30 frames per second, Matroska rounds times to whole
-milliseconds, telephones record variable rates under a constant label.
+What containers declare is a hint, no more: AVI may say 600 for 30 frames per second, Matroska rounds times
+to whole milliseconds, telephones record variable rates under a constant label.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ FALLBACK_RATE = Fraction(25)
 
 MAX_DEVIATION_FRAMES = 0.3
 """A constant rate has every frame this near its place."""
+EQUAL_DEVIATION_FRAMES = 0.1
+"""Rates that fit this nearly alike cannot be told apart: rounded times deviate by as much. The first is
+taken."""
 MAX_MISSING_RATIO = 0.02
 """A constant rate may lack so many of its frames: dropped by a busy camera, or lost on the way."""
 CANDIDATE_RATIO = 1.03
 """Rates within this factor of the typical one are tried."""
+SNAP_RATIO = 1e-4
 SAMPLE_COUNT = 20_000
 """Frames that are looked at, spread over all."""
 RATE_PRECISION = 1_001_000
@@ -62,16 +66,32 @@ def measure_cadence(times: Sequence[int], time_base: Fraction, declared: Sequenc
         return Cadence(frame_rate=rate, busy_frame_rate=rate, is_constant=True)
     mean = ((len(times) - 1) / (span * time_base)).limit_denominator(RATE_PRECISION)
     usual = _usual_rate(times, time_base)
-    near = [
-        rate
-        for rate in (*declared, *STANDARD_RATES, mean)
-        if usual / CANDIDATE_RATIO <= rate <= usual * CANDIDATE_RATIO and _has_all(times, time_base, rate)
-    ]
+    rate = _best_fit(times, time_base, [_snap(rate) for rate in (*declared, *STANDARD_RATES, mean)], usual)
+    if rate is None:
+        return Cadence(frame_rate=mean, busy_frame_rate=max(mean, usual), is_constant=False)
+    is_constant = _is_whole(times, time_base, rate)
+    return Cadence(frame_rate=rate if is_constant else mean, busy_frame_rate=rate, is_constant=is_constant)
+
+
+def _snap(rate: Fraction) -> Fraction:
+    """Take a rate that was rounded on its way, such as 59.94006, for the standard one that is meant."""
+    return next((known for known in STANDARD_RATES if abs(rate / known - 1) < SNAP_RATIO), rate)
+
+
+def _best_fit(
+    times: Sequence[int], time_base: Fraction, candidates: Sequence[Fraction], usual: Fraction
+) -> Fraction | None:
+    """Choose the first of those rates near the usual one on whose grid the times lie best; None if on none."""
+    near = [rate for rate in candidates if usual / CANDIDATE_RATIO <= rate <= usual * CANDIDATE_RATIO]
     deviations = [_deviation(times, time_base, rate) for rate in near]
-    if near and min(deviations) <= MAX_DEVIATION_FRAMES:
-        rate = near[deviations.index(min(deviations))]
-        return Cadence(frame_rate=rate, busy_frame_rate=rate, is_constant=True)
-    return Cadence(frame_rate=mean, busy_frame_rate=max(mean, usual), is_constant=False)
+    good = min(deviations, default=1.0)
+    if good > MAX_DEVIATION_FRAMES:
+        return None
+    return next(
+        rate
+        for rate, deviation in zip(near, deviations, strict=True)
+        if deviation <= good + EQUAL_DEVIATION_FRAMES
+    )
 
 
 def _usual_rate(times: Sequence[int], time_base: Fraction) -> Fraction:
@@ -83,15 +103,15 @@ def _usual_rate(times: Sequence[int], time_base: Fraction) -> Fraction:
     return len(middle) / (max(1, sum(middle)) * time_base)
 
 
-def _has_all(times: Sequence[int], time_base: Fraction, rate: Fraction) -> bool:
-    """Whether hardly a frame is missing, and none is too many, for a constant rate."""
+def _is_whole(times: Sequence[int], time_base: Fraction, rate: Fraction) -> bool:
+    """Whether hardly a frame is missing from the rate's grid, and none is too many."""
     missing = round((times[-1] - times[0]) * time_base * rate) + 1 - len(times)
     return 0 <= missing <= max(1, MAX_MISSING_RATIO * len(times))
 
 
 def _deviation(times: Sequence[int], time_base: Fraction, rate: Fraction) -> float:
-    """Tell how far from its place a frame is at most, in frames, to a hundredth."""
+    """Tell how far from its place a frame is at most, in frames."""
     frames_per_unit = float(time_base * rate)
     step = max(1, len(times) // SAMPLE_COUNT)
     places = ((time - times[0]) * frames_per_unit for time in times[::step])
-    return round(max(abs(place - round(place)) for place in places), 2)
+    return max(abs(place - round(place)) for place in places)

@@ -36,6 +36,7 @@ AAC_SAMPLE_RATES_HZ = (
 """By sampling frequency index (ISO/IEC 14496-3, 1.6.3.4)."""
 
 ADTS_HEADER_BYTES = 7
+ADTS_SYNCWORD = 0xFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +163,7 @@ def split_adts(run: bytes) -> list[bytes]:
     while place < len(run):
         header = int.from_bytes(run[place : place + ADTS_HEADER_BYTES].ljust(ADTS_HEADER_BYTES, b"\0"), "big")
         size = header >> 13 & 0x1FFF
-        if header >> 44 != 0xFFF or not ADTS_HEADER_BYTES <= size <= len(run) - place:
+        if header >> 44 != ADTS_SYNCWORD or not ADTS_HEADER_BYTES <= size <= len(run) - place:
             raise BoxError(f"no whole ADTS frame at byte {place}")
         frames.append(run[place : place + size])
         place += size

@@ -98,7 +98,10 @@ def choose_frame_rate(video: VideoTrack) -> Fraction:
     if video.constant_frame_rate:
         return video.frame_rate / math.ceil(video.frame_rate / (MAX_FRAME_RATE * RATE_TOLERANCE))
     wanted = min(max(video.frame_rate, video.busy_frame_rate), MAX_FRAME_RATE)
-    return next(rate for rate in STANDARD_RATES if rate * RATE_TOLERANCE >= wanted)
+    nearest = min(STANDARD_RATES, key=lambda rate: abs(rate - wanted))
+    if max(nearest, wanted) <= min(nearest, wanted) * RATE_TOLERANCE:
+        return nearest
+    return next(rate for rate in STANDARD_RATES if rate >= wanted)
 
 
 def plan_grid(source: Source, segment_s: float = 4.0, gop_s: float = 2.0) -> Grid:

@@ -37,6 +37,7 @@ CLOCK_LEAD_TICKS = CLOCK_HZ // 2
 """The program clock runs this much behind decoding: the time that a receiver may buffer."""
 TICKS_WRAP = 1 << 33
 STAMP_BYTES = 5
+PES_LENGTH_LIMIT = 0xFFFF
 AUDIO_PES_TICKS = CLOCK_HZ // 10
 """Audio frames are gathered to about this much per PES: one by one, a fifth of the packets would be stuffing."""
 
@@ -212,7 +213,7 @@ def _pes_header(stream_id: int, unit: AccessUnit) -> bytes:
     else:
         stamps = _stamp(0x30, unit.presentation_ticks) + _stamp(0x10, unit.decode_ticks)
     length = 3 + len(stamps) + len(unit.data)
-    if stream_id == VIDEO_STREAM_ID or length > 0xFFFF:
+    if stream_id == VIDEO_STREAM_ID or length > PES_LENGTH_LIMIT:
         length = 0
     flags = 0xC0 if len(stamps) > STAMP_BYTES else 0x80
     return struct.pack(">3sBHBBB", b"\0\0\1", stream_id, length, 0x84, flags, len(stamps)) + stamps

@@ -25,9 +25,6 @@ from transcoder.domain.packager import (
 from transcoder.domain.plan import Container, EncodePlan
 from transcoder.domain.ts import AccessUnit, pack_ts_segment, to_annex_b, to_ticks
 
-REORDER_FRAMES = 2
-"""Frames by which B-frames let decoding run ahead of display: x264's, with pyramids of B-frames."""
-
 
 class VideoPackager:
     """Packs one rung of one chunk; with its audio, if that is to be muxed.
@@ -49,6 +46,7 @@ class VideoPackager:
         self._msn = chunk.first_segment
         self._frame = chunk.first_frame
         self._samples: list[Sample] = []
+        self._delay = 0  # by which B-frames put off display; the init segment's edit list takes it off again
 
     def feed(self, data: bytes) -> list[PackedSegment]:
         with as_packaging_errors(self._rung.name):
@@ -76,6 +74,10 @@ class VideoPackager:
         ticks = self._grid.frame_ticks
         in_chunk = self._frame - self._chunk.first_frame
         starts_gop = len(self._samples) % self._grid.gop_frames == 0
+        if in_chunk == 0:
+            self._delay = sample.composition_offset
+        if starts_gop and sample.composition_offset != self._delay:
+            raise PackagingError(f"{self._rung.name}, frame {in_chunk}: is not the first of its GOP to be shown")
         expected = (in_chunk * ticks, ticks, starts_gop)
         if (sample.decode_time, sample.duration, sample.is_sync) != expected:
             raise PackagingError(
@@ -113,11 +115,12 @@ class VideoPackager:
         )
 
     def _to_access_unit(self, sample: Sample) -> AccessUnit:
-        timescale, delay = self._grid.timescale, REORDER_FRAMES * self._grid.frame_ticks
+        timescale = self._grid.timescale
+        decode_time = sample.decode_time - self._delay
         sets = (*self._config.sps, *self._config.pps) if sample.is_sync else ()
         return AccessUnit(
-            presentation_ticks=to_ticks(sample.decode_time + sample.composition_offset, timescale),
-            decode_ticks=to_ticks(sample.decode_time - delay, timescale),
+            presentation_ticks=to_ticks(decode_time + sample.composition_offset, timescale),
+            decode_ticks=to_ticks(decode_time, timescale),
             is_sync=sample.is_sync,
             data=to_annex_b(sample.data, self._config.nal_length_bytes, sets),
         )

@@ -1,0 +1,256 @@
+"""Every kind of source comes out right: frames, times, sound, and all renditions alike."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from support.media import Media, Picture, Shown, Sound, duration_s, listen, make_media, run_ffmpeg, watch
+from support.transcoding import Job, transcode
+
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+B_FRAMES = (*X264, "-bf", "3", "-g", "40", "-sc_threshold", "0")
+FILM = Fraction(24000, 1001)
+NTSC = Fraction(30000, 1001)
+NTSC_60 = Fraction(60000, 1001)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A source and what is to be expected of it."""
+
+    name: str
+    """The file's name: its suffix chooses the container."""
+    media: Media = field(default_factory=Media)
+    rate: Fraction | None = Fraction(30)
+    """Of the output; None if there is no picture."""
+    size: tuple[int, int] = (320, 180)
+    """Of the top rung."""
+    turned: int = 0
+    steady_rate: bool = True
+    """Every frame of the source is shown exactly once."""
+    remake: Callable[[Path, Path], None] | None = None
+    """Makes the source from a first version of it."""
+
+
+def case(name: str, picture: Picture | None = None, sound: Sound | None = None, **facts: object) -> Case:
+    """Describe a case whose media differ from the usual by picture or sound."""
+    media = Media(picture=picture or Picture(), sound=sound or Sound())
+    return Case(name=name, media=media, **facts)  # type: ignore[arg-type]
+
+
+def film(rate: Fraction, seconds: float = 5, **traits: object) -> Picture:
+    return Picture(rate=rate, count=round(seconds * rate), **traits)  # type: ignore[arg-type]
+
+
+def copy(*flags: str) -> Callable[[Path, Path], None]:
+    """Remake without encoding again."""
+
+    def remake(first: Path, path: Path) -> None:
+        run_ffmpeg("-i", str(first), "-c", "copy", *flags, str(path))
+
+    return remake
+
+
+def cut(first: Path, path: Path) -> None:
+    """An edit list hides the beginning, up to the middle of a GOP."""
+    run_ffmpeg("-ss", "1.3", "-i", str(first), "-c", "copy", str(path))
+
+
+def turn(first: Path, path: Path) -> None:
+    run_ffmpeg("-display_rotation", "90", "-i", str(first), "-c", "copy", str(path))
+
+
+def join_sizes(first: Path, path: Path) -> None:
+    """A broadcast that changes its picture's size in mid-stream: two streams one behind the other."""
+    small = first.with_suffix(".small.ts")
+    shift = ("-copyts", "-muxdelay", "0", "-muxpreload", "0")
+    run_ffmpeg(
+        "-itsoffset",
+        "5",
+        "-i",
+        str(first),
+        *shift,
+        "-vf",
+        "scale=240:136",
+        *B_FRAMES,
+        "-c:a",
+        "copy",
+        str(small),
+    )
+    large = first.with_suffix(".large.ts")
+    run_ffmpeg("-i", str(first), *shift, "-c", "copy", str(large))
+    path.write_bytes(large.read_bytes() + small.read_bytes())
+
+
+# frames come in bursts: 1, 2 and 3 sixtieths of a second apart
+UNSTEADY = (
+    *B_FRAMES,
+    "-vf",
+    "settb=1/90000,setpts=(floor(N/3)*6+mod(N\\,3)*(mod(N\\,3)+1)/2)*1500",
+    "-fps_mode",
+    "vfr",
+)
+PAUSING = (*B_FRAMES, "-vf", "select=lt(mod(n\\,60)\\,40)", "-fps_mode", "vfr")
+
+CASES = [
+    case("b-frames.mp4", Picture(flags=B_FRAMES)),
+    case("film.mp4", film(FILM, flags=B_FRAMES), Sound(sample_rate=48_000), rate=FILM),
+    case("ntsc.mkv", film(NTSC, flags=B_FRAMES), Sound(sample_rate=48_000, channels=1), rate=NTSC),
+    case("sixty.mkv", film(NTSC_60, flags=B_FRAMES), Sound(flags=("-c:a", "libopus")), rate=NTSC_60),
+    case("surround.mp4", film(Fraction(24)), Sound(sample_rate=48_000, channels=6), rate=Fraction(24)),
+    case("pal.ts", film(Fraction(25), flags=B_FRAMES), Sound(flags=("-c:a", "mp2")), rate=Fraction(25)),
+    case("sixty.mp4", film(Fraction(60)), rate=Fraction(60)),
+    case("slow-motion.mp4", film(Fraction(120)), rate=Fraction(60), steady_rate=False),
+    case(
+        "web.webm",
+        Picture(flags=("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "90")),
+        Sound(flags=("-c:a", "libopus")),
+    ),
+    case(
+        "old.avi",
+        Picture(flags=("-c:v", "mpeg4", "-q:v", "3", "-g", "50")),
+        Sound(flags=("-c:a", "libmp3lame")),
+    ),
+    case(
+        "b-frames.avi",
+        Picture(flags=("-c:v", "mpeg4", "-q:v", "3", "-bf", "2")),
+        Sound(flags=("-c:a", "libmp3lame")),
+    ),
+    case("flash.flv", Picture(flags=B_FRAMES)),
+    case(
+        "dvd.vob",
+        film(Fraction(25), flags=("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "12")),
+        Sound(sample_rate=48_000, flags=("-c:a", "ac3")),
+        rate=Fraction(25),
+    ),
+    case(
+        "interlaced.ts",
+        film(Fraction(25), flags=("-c:v", "mpeg2video", "-q:v", "3", "-flags", "+ildct+ilme", "-bf", "2")),
+        Sound(flags=("-c:a", "mp2")),
+        rate=Fraction(25),
+    ),
+    case(
+        "ten-bit.mkv",
+        Picture(
+            flags=(
+                "-c:v",
+                "libx265",
+                "-preset",
+                "ultrafast",
+                "-pix_fmt",
+                "yuv420p10le",
+                "-x265-params",
+                "log-level=error",
+            )
+        ),
+    ),
+    case(
+        "odd.mkv",
+        Picture(width=323, height=181, flags=("-c:v", "ffv1")),
+        Sound(flags=("-c:a", "flac")),
+        size=(320, 180),
+    ),
+    case("portrait.mp4", Picture(width=180, height=320), size=(180, 320)),
+    case("wide-pixels.mp4", Picture(width=240, height=180, flags=(*B_FRAMES, "-vf", "setsar=4/3"))),
+    case("unsteady.mp4", Picture(count=225, flags=UNSTEADY), rate=Fraction(30), steady_rate=False),
+    case("pausing.mkv", Picture(flags=PAUSING), steady_rate=False),
+    Case(name="silent.mp4", media=Media(sound=None)),
+    case("late-sound.mp4", sound=Sound(seconds=3.5, flags=("-c:a", "aac", "-af", "asetpts=PTS+1.5/TB"))),
+    case("late-picture.mkv", Picture(count=117, flags=(*B_FRAMES, "-vf", "setpts=PTS+1.1/TB"))),
+    Case(name="sound-outlasts.mp4", media=Media(picture=Picture(count=72)), steady_rate=False),
+    Case(name="short-sound.mkv", media=Media(sound=Sound(seconds=2.2))),
+    Case(name="sound-only.mp3", media=Media(picture=None, flags=("-c:a", "libmp3lame")), rate=None),
+    Case(name="sound-only.m4a", media=Media(picture=None), rate=None),
+    Case(name="turned.mp4", size=(180, 320), turned=270, remake=turn),
+    Case(name="cut.mp4", media=Media(picture=Picture(flags=B_FRAMES)), remake=cut),
+    Case(
+        name="high-clock.ts",
+        media=Media(picture=Picture(flags=B_FRAMES)),
+        remake=copy("-output_ts_offset", "90000"),
+    ),
+    Case(
+        name="growing.ts", media=Media(picture=Picture(flags=B_FRAMES)), remake=join_sizes, steady_rate=False
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sources")
+
+
+def make_source(case: Case, folder: Path) -> Path:
+    path = folder / case.name
+    if case.remake is None:
+        return make_media(path, case.media)
+    first = make_media(folder / f"{path.stem}-first{path.suffix}", case.media)
+    case.remake(first, path)
+    return path
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_source_comes_out_right(case: Case, folder: Path) -> None:
+    source = make_source(case, folder)
+    job = await transcode(source)
+    check_timetable(case, job, duration_s(source))
+    for rung in job.plan.ladder:
+        check_pictures(case, job, rung.name, watch(source))
+    if case.media.sound:
+        check_beeps(job, source)
+
+
+def check_timetable(case: Case, job: Job, seconds: float) -> None:
+    """All renditions have the same segments, which add up to the source's duration."""
+    grid = job.plan.grid
+    frame_s = frame_duration_s(job)
+    assert case.rate is None or grid.frame_rate == case.rate
+    assert float(grid.duration_s) == pytest.approx(seconds, abs=frame_s)
+    for name, segments in job.segments.items():
+        assert [segment.msn for segment in segments] == list(range(grid.segment_count))
+        assert sum(segment.duration_s for segment in segments) == pytest.approx(seconds, abs=frame_s)
+        slack_s = 1024 / segments[0].rendition.sample_rate_hz if name == "audio" else 1e-6
+        for segment in segments:
+            late_s = segment.start_s - float(grid.segment_start_s(segment.msn))
+            assert 0 <= late_s <= slack_s
+    if job.plan.ladder:
+        top = job.segments[job.plan.ladder[-1].name][0].rendition
+        assert (top.width_pixels, top.height_pixels) == case.size
+
+
+def frame_duration_s(job: Job) -> float:
+    """One frame of the picture; of AAC, if there is none. Containers with millisecond clocks add a little."""
+    frame_s = 1 / job.plan.grid.frame_rate if job.plan.ladder else 1024 / 44_100
+    return float(frame_s) + 0.002
+
+
+def check_pictures(case: Case, job: Job, rung: str, truth: list[Shown]) -> None:
+    """At each time of the grid the picture is the one that the source shows then."""
+    grid = job.plan.grid
+    shown = watch(job.media(rung), turned=case.turned)
+    assert len(shown) == grid.frame_count
+    frame_s = float(1 / grid.frame_rate)
+    times = [frame.time_s for frame in truth]
+    for place, frame in enumerate(shown):
+        assert frame.time_s == pytest.approx(place * frame_s, abs=1e-4)
+        at_s = grid.origin_s + place * frame_s
+        soonest, latest = (
+            max(0, bisect_right(times, at_s + shift) - 1) for shift in (-0.51 * frame_s, 0.51 * frame_s)
+        )
+        meant = {known.number for known in truth[soonest : latest + 1]}
+        assert frame.number in meant, f"frame {place} of {rung} shows {frame.number}"
+    if case.steady_rate:
+        assert [frame.number for frame in shown[-len(truth) :]] == [frame.number for frame in truth]
+
+
+def check_beeps(job: Job, source: Path) -> None:
+    """Each beep is heard at its time, to within one frame."""
+    heard = listen(job.media("audio")).beeps()
+    meant = [time_s - job.plan.grid.origin_s for time_s in listen(source).beeps()]
+    frame_s = frame_duration_s(job)
+    assert heard == pytest.approx(meant, abs=frame_s)
