@@ -147,8 +147,8 @@ async def test_a_ledger_without_a_stream_is_swept_and_others_are_not(nats_server
         await client.jetstream().publish("weir.timeline.nobody.0badcafe", orphan)
         await client.jetstream().publish("weir.timeline.film.0badcafe", orphan)
         async with asyncio.timeout(10):
-            while await messages_count(nats_server, "weir.timeline.*.0badcafe"):
-                await asyncio.sleep(0.1)  # noqa: ASYNC110 - another process changes it
+            while await messages_count(nats_server, "weir.timeline.*.0badcafe"):  # noqa: ASYNC110 - elsewhere
+                await asyncio.sleep(0.1)
         assert await messages_count(nats_server, "weir.timeline.film.*") == 2
     await client.close()
 
