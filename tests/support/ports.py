@@ -18,7 +18,7 @@ def free_ports(count: int) -> tuple[int, ...]:
         return tuple(int(opened.getsockname()[1]) for opened in sockets)
 
 
-def free_base(span: int) -> int:
+def free_base(span: int = 1) -> int:
     """Choose a port from which `span` ports in a row are free.
 
     They lie below those that the system hands out, so that nobody takes one before it is used.
