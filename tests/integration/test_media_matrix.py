@@ -12,6 +12,7 @@ import pytest
 
 from support.media import Media, Picture, Shown, Sound, duration_s, listen, make_media, run_ffmpeg, watch
 from support.transcoding import Job, transcode
+from transcoder.domain.plan import Container
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 B_FRAMES = (*X264, "-bf", "3", "-g", "40", "-sc_threshold", "0")
@@ -196,8 +197,22 @@ def make_source(case: Case, folder: Path) -> Path:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_source_comes_out_right(case: Case, folder: Path) -> None:
+    await check_source(case, folder, Container.CMAF)
+
+
+TS_CASES = {"b-frames.mp4", "ntsc.mkv", "pal.ts", "silent.mp4", "late-sound.mp4", "sound-only.mp3"}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name in TS_CASES], ids=lambda case: case.name
+)
+async def test_source_comes_out_right_as_ts(case: Case, folder: Path) -> None:
+    await check_source(case, folder, Container.TS)
+
+
+async def check_source(case: Case, folder: Path, container: Container) -> None:
     source = make_source(case, folder)
-    job = await transcode(source)
+    job = await transcode(source, container=container)
     check_timetable(case, job, duration_s(source))
     for rung in job.plan.ladder:
         check_pictures(case, job, rung.name, watch(source))
@@ -236,8 +251,9 @@ def check_pictures(case: Case, job: Job, rung: str, truth: list[Shown]) -> None:
     assert len(shown) == grid.frame_count
     frame_s = float(1 / grid.frame_rate)
     times = [frame.time_s for frame in truth]
+    shift_s = start_s(job)
     for place, frame in enumerate(shown):
-        assert frame.time_s == pytest.approx(place * frame_s, abs=1e-4)
+        assert frame.time_s == pytest.approx(shift_s + place * frame_s, abs=1e-4)
         at_s = grid.origin_s + place * frame_s
         soonest, latest = (
             max(0, bisect_right(times, at_s + shift) - 1) for shift in (-0.51 * frame_s, 0.51 * frame_s)
@@ -250,7 +266,12 @@ def check_pictures(case: Case, job: Job, rung: str, truth: list[Shown]) -> None:
 
 def check_beeps(job: Job, source: Path) -> None:
     """Each beep is heard at its time, to within one frame."""
-    heard = listen(job.media("audio")).beeps()
+    rendition = job.plan.ladder[-1].name if job.plan.audio_is_muxed else "audio"
+    heard = [time_s - start_s(job) for time_s in listen(job.media(rendition)).beeps()]
     meant = [time_s - job.plan.grid.origin_s for time_s in listen(source).beeps()]
-    frame_s = frame_duration_s(job)
-    assert heard == pytest.approx(meant, abs=frame_s)
+    assert heard == pytest.approx(meant, abs=frame_duration_s(job))
+
+
+def start_s(job: Job) -> float:
+    """The time that segments give to the recording's beginning."""
+    return 10.0 if job.plan.container is Container.TS else 0.0

@@ -44,7 +44,7 @@ async def transcode(
     """Probe, plan and encode a source, its chunks side by side; short segments make many borders."""
     source = await probe(path)
     plan = plan_encode(source, rungs=rungs, container=container, segment_s=segment_s, gop_s=gop_s)
-    encoder = Encoder(EncoderSettings(preset="ultrafast", thread_count=1))
+    encoder = Encoder(EncoderSettings(thread_count=1))
     segments: defaultdict[str, list[PackedSegment]] = defaultdict(list)
     audio: list[PackedSegment] = []
     if plan.audio:
