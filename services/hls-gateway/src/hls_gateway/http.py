@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 
 from opentelemetry.trace import SpanKind
@@ -27,7 +28,7 @@ from hls_gateway.http_errors import (
 from hls_gateway.routes import MediaRoute, PageRoute, PlaylistRoute, ProbeRoute, find_route
 from hls_gateway.service import GatewayService, HeldMedia, StreamedMedia
 from hls_gateway.webserver.content import Content, Representation
-from hls_gateway.webserver.messages import Refusal, Request, Response, render_head
+from hls_gateway.webserver.messages import Later, Refusal, Request, Response, render_head
 
 _PREFLIGHT = Response(
     HTTPStatus.NO_CONTENT,
@@ -68,10 +69,10 @@ class GatewaySite:
         self._pages = pages
         self._logs_all = logs_all
 
-    def answer(self, request: Request) -> Response | Awaitable[Response]:
+    def answer(self, request: Request) -> Response | Later:
         """Answer a request, at once if it can be."""
         if self._logs_all:
-            return self._answer_logged(request)
+            return partial(self._answer_logged, request)
         return self._answer(request)
 
     def refuse(self, refusal: Refusal) -> Response:
@@ -84,7 +85,7 @@ class GatewaySite:
         log.error("http request failed unexpectedly", exc_info=error)
         return internal_response()
 
-    def _answer(self, request: Request) -> Response | Awaitable[Response]:
+    def _answer(self, request: Request) -> Response | Later:
         if request.method not in {b"GET", b"HEAD"}:
             return _PREFLIGHT if request.method == b"OPTIONS" else method_response(request.method)
         try:
@@ -100,7 +101,7 @@ class GatewaySite:
     async def _answer_logged(self, request: Request) -> Response:
         start = time.monotonic()
         answer = self._answer(request)
-        response = answer if isinstance(answer, Response) else await answer
+        response = answer if isinstance(answer, Response) else await answer()
         log.info(
             "http request",
             method=request.method.decode("latin-1"),
@@ -110,34 +111,34 @@ class GatewaySite:
         )
         return response
 
-    def _playlist(self, request: Request, route: PlaylistRoute) -> Response | Awaitable[Response]:
+    def _playlist(self, request: Request, route: PlaylistRoute) -> Response | Later:
         edition = self._service.edition_now(route.stream_id, route.incarnation)
         if edition:
             return edition.playlist(route.path).answer(request)
-        return self._later(request, self._playlist_later(request, route), "GET playlist")
+        return partial(self._later, request, partial(self._playlist_later, request, route), "GET playlist")
 
     async def _playlist_later(self, request: Request, route: PlaylistRoute) -> Response:
         edition = await self._service.edition(route.stream_id, route.incarnation)
         return edition.playlist(route.path).answer(request)
 
-    def _media(self, request: Request, route: MediaRoute) -> Response | Awaitable[Response]:
+    def _media(self, request: Request, route: MediaRoute) -> Response | Later:
         edition = self._service.edition_now(route.stream_id, route.incarnation)
         media = edition and self._service.media_now(edition, route.rendition_id, route.name)
         if edition and media:
             return _media_response(request, media, _media_cache(route, edition))
-        return self._later(request, self._media_later(request, route), "GET media")
+        return partial(self._later, request, partial(self._media_later, request, route), "GET media")
 
     async def _media_later(self, request: Request, route: MediaRoute) -> Response:
         edition = await self._service.edition(route.stream_id, route.incarnation)
         media = await self._service.media(edition, route.rendition_id, route.name)
         return _media_response(request, media, _media_cache(route, edition))
 
-    async def _later(self, request: Request, work: Awaitable[Response], name: str) -> Response:
+    async def _later(self, request: Request, work: Later, name: str) -> Response:
         """Wait for an answer in a span of its own."""
         headers = {"traceparent": request.headers.get(b"traceparent", b"").decode("latin-1")}
         with tracer.start_as_current_span(name, context=trace_context(headers), kind=SpanKind.SERVER):
             try:
-                return await work
+                return await work()
             except WeirError as error:
                 return _refused(request, error)
 

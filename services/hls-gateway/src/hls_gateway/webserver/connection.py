@@ -8,12 +8,16 @@ is looked at, and the server's sweep ends the connection when the client takes t
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import struct
+import termios
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
-from hls_gateway.webserver.messages import Request, Response
+from hls_gateway.webserver.messages import Later, Request, Response
 from hls_gateway.webserver.reader import RequestReader
 
 if TYPE_CHECKING:
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 
 _JOIN_BYTES = 65536  # below this a copy costs less than a second buffer in the write
 _QUEUE_COUNT = 16  # as many pipelined requests wait before the socket is left unread
+
+_INT = struct.Struct("i")
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 seconds
 
 
 class Connection(asyncio.Protocol):
@@ -87,7 +94,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = self._server.loop.create_future()
-        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._unsent_bytes = self._count_unsent()
         self._since = self._server.now
 
     def resume_writing(self) -> None:
@@ -123,7 +130,9 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def abort(self) -> None:
-        """End at once."""
+        """End at once; what the kernel still holds for the client goes too."""
+        if sock := self._transport.get_extra_info("socket"):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     # Answering.
@@ -160,8 +169,8 @@ class Connection(asyncio.Protocol):
         if last:
             self._close()
 
-    async def _send_later(self, request: Request, pending: Awaitable[Response]) -> None:
-        response = await self._server.settled(pending)
+    async def _send_later(self, request: Request, later: Later) -> None:
+        response = await self._server.settled(later)
         if response.pieces and request.method != b"HEAD":
             await self._send_pieces(request, response, response.pieces())
         else:
@@ -205,11 +214,18 @@ class Connection(asyncio.Protocol):
         return not request.keep_alive or (reader.finished and not self._queue and not reader.refusal)
 
     def _check_pace(self, least_bytes: float) -> None:
-        unsent_bytes = self._transport.get_write_buffer_size()
+        unsent_bytes = self._count_unsent()
         if self._unsent_bytes - unsent_bytes < least_bytes:
             self.abort()
         self._unsent_bytes = unsent_bytes
         self._since = self._server.now
+
+    def _count_unsent(self) -> int:
+        """Count what the client has not acknowledged: in our buffer, and in the kernel's, which is large."""
+        in_kernel = bytearray(_INT.size)
+        if sock := self._transport.get_extra_info("socket"):
+            fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, in_kernel)
+        return self._transport.get_write_buffer_size() + int(_INT.unpack(in_kernel)[0])
 
     def _end_with(self, response: Response) -> None:
         self._write(response, response.body, last=True)
@@ -217,6 +233,6 @@ class Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         self._ending = True
-        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._unsent_bytes = self._count_unsent()
         self._queue.clear()
         self._transport.close()

@@ -58,7 +58,8 @@ class Refusal:
     message: str
 
 
-Handler = Callable[[Request], Response | Awaitable[Response]]
+# Makes an answer that is not at hand; called once, or never if the client is gone by then.
+Later = Callable[[], Awaitable[Response]]
 
 
 def render_head(status: HTTPStatus, headers: Iterable[Header]) -> bytes:

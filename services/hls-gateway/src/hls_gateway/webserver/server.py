@@ -1,22 +1,21 @@
 """A small HTTP/1.1 server for a site whose answers mostly stand ready in memory.
 
 asyncio.Protocol on whatever loop runs (uvloop), httptools for the syntax. A site turns a Request into a
-Response, or into an awaitable of one. Once a second the server looks after all of its connections: a timer
-for each would cost more than its answers.
+Response, or into a way to make one later. Once a second the server looks after all of its connections: a
+timer for each would cost more than its answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Protocol
 
 from hls_gateway.webserver.connection import Connection
 from hls_gateway.webserver.limits import Limits
-from hls_gateway.webserver.messages import Refusal, Request, Response
+from hls_gateway.webserver.messages import Later, Refusal, Request, Response
 
 _BACKLOG_COUNT = 4096
 
@@ -24,8 +23,8 @@ _BACKLOG_COUNT = 4096
 class Site(Protocol):
     """What is served."""
 
-    def answer(self, request: Request) -> Response | Awaitable[Response]:
-        """Answer a request, at once where possible; an awaitable must have a deadline."""
+    def answer(self, request: Request) -> Response | Later:
+        """Answer a request, at once where possible; what comes later must have a deadline."""
 
     def refuse(self, refusal: Refusal) -> Response:
         """Say why a request is not even looked at."""
@@ -92,17 +91,17 @@ class WebServer:
         if not self._connections:
             self._all_gone.set()
 
-    def answer(self, request: Request) -> Response | Awaitable[Response]:
+    def answer(self, request: Request) -> Response | Later:
         """Ask the site."""
         try:
             return self._site.answer(request)
         except Exception as error:  # noqa: BLE001 - the edge of the site
             return self._site.failed(error)
 
-    async def settled(self, pending: Awaitable[Response]) -> Response:
+    async def settled(self, later: Later) -> Response:
         """Wait for the site's answer."""
         try:
-            return await pending
+            return await later()
         except Exception as error:  # noqa: BLE001 - the edge of the site
             return self._site.failed(error)
 

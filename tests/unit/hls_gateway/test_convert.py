@@ -1,0 +1,88 @@
+"""Messages of the ledger as values of the domain."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pytest
+from weir.timeline.v1 import timeline_pb2 as pb
+
+from chassis.errors import DataLoss
+from hls_gateway.convert import to_record, to_stream
+from hls_gateway.domain.stream import Container, Ended, IFrame, MediaKind, Rendition, Segment, StreamKind
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_a_description_is_read() -> None:
+    message = pb.Stream(
+        stream_id="s",
+        incarnation="ab",
+        kind=pb.STREAM_KIND_LIVE,
+        container=pb.CONTAINER_TS,
+        target_duration_s=6,
+    )
+    stream = to_stream(message)
+    assert (stream.stream_id, stream.incarnation, stream.target_duration_s) == ("s", "ab", 6)
+    assert (stream.kind, stream.container) == (StreamKind.LIVE, Container.TS)
+
+
+@pytest.mark.parametrize(
+    "message", [pb.Stream(kind=pb.STREAM_KIND_VOD), pb.Stream(container=pb.CONTAINER_CMAF)], ids=repr
+)
+def test_an_unknown_kind_or_container_is_data_loss(message: pb.Stream) -> None:
+    with pytest.raises(DataLoss, match="unknown kind or container"):
+        to_stream(message)
+
+
+def test_entries_are_read_in_order_and_others_passed_over() -> None:
+    segment = pb.Segment(
+        rendition_id="High", msn=3, start_s=12.0, duration_s=4.0, discontinuity_sequence=1, object_key="k",
+        size_bytes=9, init_key="i", init_size_bytes=7, gap=False,
+        iframes=[pb.IFrame(offset_bytes=1, size_bytes=2, duration_s=2.0)],
+    )  # fmt: skip
+    segment.program_date_time.FromDatetime(NOON)
+    rendition = pb.Rendition(
+        rendition_id="High", media_kind=pb.MEDIA_KIND_VIDEO, codecs="avc1.64001f,mp4a.40.2", width_pixels=4,
+        height_pixels=2, frame_rate_numerator=30000, frame_rate_denominator=1001, target_bps=5, peak_bps=6,
+        channel_count=2, language="en", name="High",
+    )  # fmt: skip
+    entries = [
+        pb.Entry(opened=pb.Opened(owner="o")),
+        pb.Entry(rendition=rendition),
+        pb.Entry(rendition=pb.Rendition(rendition_id="of a newer kind")),
+        pb.Entry(part=pb.Part(rendition_id="High", msn=3)),
+        pb.Entry(segment=segment),
+        pb.Entry(),
+        pb.Entry(ended=pb.Ended(rendition_id="High")),
+    ]
+    record = to_record(pb.SequencedRecord(sequence=5, record=pb.Record(epoch=1, entries=entries)))
+    assert record.sequence == 5
+    assert record.entries == (
+        Rendition(
+            rendition_id="High", media_kind=MediaKind.VIDEO, codecs=("avc1.64001f", "mp4a.40.2"),
+            width_pixels=4, height_pixels=2, frame_rate=Fraction(30000, 1001), target_bps=5, peak_bps=6,
+            channel_count=2, language="en", name="High",
+        ),
+        Segment(
+            rendition_id="High", msn=3, duration_s=4.0, discontinuity_sequence=1, object_key="k",
+            size_bytes=9, init_key="i", init_size_bytes=7, program_date_time=NOON,
+            iframes=(IFrame(offset_bytes=1, size_bytes=2, duration_s=2.0),),
+        ),
+        Ended(rendition_id="High"),
+    )  # fmt: skip
+
+
+def test_what_is_not_set_is_absent() -> None:
+    entries = [
+        pb.Entry(
+            rendition=pb.Rendition(rendition_id="a", media_kind=pb.MEDIA_KIND_AUDIO, codecs="mp4a.40.2")
+        ),
+        pb.Entry(segment=pb.Segment(rendition_id="a")),
+    ]
+    rendition, segment = to_record(pb.SequencedRecord(record=pb.Record(entries=entries))).entries
+    assert isinstance(rendition, Rendition)
+    assert rendition.frame_rate is None
+    assert isinstance(segment, Segment)
+    assert segment.program_date_time is None

@@ -1,0 +1,82 @@
+"""I-frame playlists, line by line."""
+
+from __future__ import annotations
+
+from hls_gateway.domain.playlist.iframes import has_iframes, render_iframes
+from hls_gateway.domain.stream import Container, StreamKind
+from support.playlists import (
+    END,
+    a_gap,
+    a_segment,
+    a_stream,
+    a_ts_segment,
+    a_video,
+    an_audio,
+    iframes,
+    read_playlist,
+    timeline_of,
+)
+
+
+def test_each_iframe_is_a_byte_range_of_its_segment() -> None:
+    timeline = timeline_of(
+        a_video(),
+        a_segment(0, iframes=iframes(40_000, 41_000)),
+        a_segment(1, iframes=iframes(42_000), duration_s=2.0),
+        END,
+    )
+    assert (
+        render_iframes(timeline, timeline.renditions["High"])
+        == """\
+#EXTM3U
+#EXT-X-VERSION:5
+#EXT-X-TARGETDURATION:4
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-I-FRAMES-ONLY
+#EXT-X-MEDIA-SEQUENCE:0
+#EXT-X-MAP:URI="init-11223344.mp4?i=3f2a9c01"
+#EXTINF:2.000000,
+#EXT-X-BYTERANGE:40000@100
+segment_0.m4s?i=3f2a9c01
+#EXTINF:2.000000,
+#EXT-X-BYTERANGE:41000@50100
+segment_0.m4s?i=3f2a9c01
+#EXTINF:2.000000,
+#EXT-X-BYTERANGE:42000@100
+segment_1.m4s?i=3f2a9c01
+#EXT-X-ENDLIST
+"""
+    )
+
+
+def test_transport_streams_need_version_4_only() -> None:
+    stream = a_stream(container=Container.TS)
+    timeline = timeline_of(a_video(), a_ts_segment(0, iframes=iframes(40_000)), stream=stream)
+    text = render_iframes(timeline, timeline.renditions["High"])
+    assert "#EXT-X-VERSION:4\n" in text
+    assert "#EXT-X-MAP" not in text
+    assert "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n" in text
+
+
+def test_a_gap_keeps_the_time_of_what_follows() -> None:
+    entries = (a_segment(0, iframes=iframes(9)), a_gap(1), a_segment(2, iframes=iframes(9)))
+    timeline = timeline_of(a_video(), *entries, stream=a_stream(kind=StreamKind.EVENT))
+    text = render_iframes(timeline, timeline.renditions["High"])
+    assert "#EXT-X-GAP\n#EXTINF:4.000000,\nsegment_1.m4s?i=3f2a9c01\n" in text
+
+
+def test_another_parser_reads_back_the_ranges() -> None:
+    timeline = timeline_of(a_video(), a_segment(0, iframes=iframes(40_000, 41_000)), END)
+    read = read_playlist(render_iframes(timeline, timeline.renditions["High"]))
+    assert read.is_i_frames_only
+    assert [one.byterange for one in read.segments] == ["40000@100", "41000@50100"]
+
+
+def test_only_what_has_iframes_and_never_slides_has_the_playlist() -> None:
+    with_iframes = (a_video(), a_segment(0, iframes=iframes(9)))
+    kept = timeline_of(*with_iframes)
+    sliding = timeline_of(*with_iframes, stream=a_stream(kind=StreamKind.LIVE))
+    sound = timeline_of(an_audio(), a_segment(0, "audio"))
+    assert has_iframes(kept, kept.renditions["High"])
+    assert not has_iframes(sliding, sliding.renditions["High"])
+    assert not has_iframes(sound, sound.renditions["audio"])

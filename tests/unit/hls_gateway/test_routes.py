@@ -1,0 +1,126 @@
+"""Targets of requests: what is served, and what is refused before anything is looked up."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.errors import InvalidArgument, NotFound
+from hls_gateway.domain.names import InitName, SegmentName
+from hls_gateway.domain.stream import Container
+from hls_gateway.routes import (
+    MediaRoute,
+    PageRoute,
+    PlaylistRoute,
+    ProbeRoute,
+    Route,
+    find_route,
+    parse_route,
+)
+
+SEGMENT = SegmentName(msn=7, container=Container.CMAF)
+
+
+@pytest.mark.parametrize(
+    ("target", "route"),
+    [
+        ("/hls/talk/master.m3u8", PlaylistRoute("talk", "", "/hls/talk/master.m3u8")),
+        ("/hls/a.b-C_9/master.m3u8?x=1", PlaylistRoute("a.b-C_9", "", "/hls/a.b-C_9/master.m3u8")),
+        ("http://host:1/hls/talk/master.m3u8", PlaylistRoute("talk", "", "/hls/talk/master.m3u8")),
+        ("/hls/t%61lk/master.m3u8", PlaylistRoute("talk", "", "/hls/talk/master.m3u8")),
+        (
+            "/api/v1/recordings/talk/stream/master.m3u8",
+            PlaylistRoute("talk", "", "/api/v1/recordings/talk/stream/master.m3u8"),
+        ),
+        (
+            "/hls/talk/variants/High/playlist.m3u8?i=3f2a&_HLS_msn=4",
+            PlaylistRoute("talk", "3f2a", "/hls/talk/variants/High/playlist.m3u8"),
+        ),
+        (
+            "/hls/talk/variants/High/iframes.m3u8",
+            PlaylistRoute("talk", "", "/hls/talk/variants/High/iframes.m3u8"),
+        ),
+        ("/hls/talk/variants/High/segment_7.m4s", MediaRoute("talk", "", "High", SEGMENT)),
+        ("/hls/talk/variants/High/segment_7.m4s?CMCD=a%3D1&i=3f", MediaRoute("talk", "3f", "High", SEGMENT)),
+        ("/hls/talk/variants/a/init.mp4", MediaRoute("talk", "", "a", InitName(file_name="init.mp4"))),
+        ("/", PageRoute("/")),
+        ("/?x=1", PageRoute("/")),
+        ("/watch/talk", PageRoute("/watch/")),
+        ("/assets/js/api/client.js", PageRoute("/assets/js/api/client.js")),
+        ("/healthz", ProbeRoute("healthz")),
+        ("/readyz", ProbeRoute("readyz")),
+    ],
+)  # fmt: skip
+def test_a_target_has_its_route(target: str, route: Route) -> None:
+    assert find_route(target.encode()) == route
+    assert find_route(target.encode()) == route
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/hls/.hidden/master.m3u8",
+        "/hls//master.m3u8",
+        "/hls/" + "a" * 64 + "/master.m3u8",
+        "/hls/a%20b/master.m3u8",
+        "/hls/a%0Ab/master.m3u8",
+        "/hls/a%00b/master.m3u8",
+        "/hls/%C3%A4/master.m3u8",
+        "/hls/a%2Fb/master.m3u8",
+        "/hls/a%5Cb/master.m3u8",
+        "/hls/../master.m3u8",
+        "/hls/%2e%2e/master.m3u8",
+        "/hls/%zz/master.m3u8",
+        "/hls/a%/master.m3u8",
+        "/hls/streams/master.m3u8",
+        "/hls/talk/variants/../playlist.m3u8",
+        "/hls/talk/variants/%FF/playlist.m3u8",
+        "/hls/talk/variants/High/segment_1.ts?i=../x",
+        "/hls/talk/variants/High/segment_1.ts?i=XYZ",
+        "/hls/talk/variants/High/segment_1.ts?i=",
+        "/hls/talk/variants/High/segment_1.ts?i=" + "a" * 33,
+        "/watch/%2e%2e",
+        "/assets/../config.py",
+        "/assets/%2e%2e/config.py",
+        "/assets/..%2fconfig.py",
+        "/assets/a\\..\\b",
+        "/assets/a%01",
+        "/hls/\u00e4/master.m3u8",
+    ],
+)
+def test_a_malformed_target_is_refused(target: str) -> None:
+    with pytest.raises(InvalidArgument):
+        find_route(target.encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/hls", "/hls/talk", "/hls/talk/", "/hls/talk/playlist.m3u8", "/hls/talk/variants/High/",
+        "/hls/talk/variants/High/secret.txt", "/hls/talk/variants/High/segment_1.ts/x", "/watch",
+        "/favicon.ico", "/api/v1/recordings/talk", "//", "*", "healthz/x", "/HEALTHZ",
+    ],
+)  # fmt: skip
+def test_what_is_not_served_is_not_found(target: str) -> None:
+    with pytest.raises(NotFound):
+        find_route(target.encode())
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_parser(target: bytes) -> None:
+    with suppress(InvalidArgument, NotFound):
+        parse_route(target)
+
+
+@given(
+    st.lists(st.sampled_from(["hls", "talk", "variants", "..", "%2e", "%2f", "a", "assets", "i=", "?", "%"]))
+)
+def test_no_route_leads_out_of_its_folder(parts: list[str]) -> None:
+    try:
+        route = parse_route(("/" + "/".join(parts)).encode())
+    except (InvalidArgument, NotFound):
+        return
+    assert not isinstance(route, PageRoute) or ".." not in route.path.split("/")
