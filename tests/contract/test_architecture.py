@@ -52,10 +52,9 @@ CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
 SIDE_EFFECTS = {"open", "print", "input", "exec", "eval"}
 ENVIRONMENT = {"os.environ", "os.environ.get", "os.getenv"}
 
-PLANNED_FILES = (
-    *("__init__.py", "__main__.py", "config.py", "bootstrap.py", "servicer.py", "convert.py", "ports.py"),
-    *("domain/__init__.py", "adapters/__init__.py"),
-)
+BARE_ROOM = ("__init__.py", "__main__.py", "config.py", "bootstrap.py", "servicer.py")
+# From its first rule on; until then a room has nothing to put there.
+FURNISHED_ROOM = ("convert.py", "ports.py", "domain/__init__.py", "adapters/__init__.py")
 MEANINGLESS_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 
 # An unforeseen error ends one call, one request or one task, never the loop that serves them all.
@@ -217,6 +216,8 @@ def _roles(module: Module) -> set[str]:
 def _missing_files(room: str) -> list[str]:
     folder = REPOSITORY / "services" / room
     package = folder / "src" / PACKAGES[room]
-    missing = [name for name in PLANNED_FILES if not (package / name).is_file()]
-    missing += [] if list(package.glob("service*.py")) else ["service.py"]
+    planned = (*BARE_ROOM, *FURNISHED_ROOM) if (package / "domain").exists() else BARE_ROOM
+    missing = [name for name in planned if not (package / name).is_file()]
+    if planned != BARE_ROOM and not list(package.glob("service*.py")):
+        missing.append("service.py")
     return missing + [name for name in ("README.md", "pyproject.toml") if not (folder / name).is_file()]
