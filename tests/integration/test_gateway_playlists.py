@@ -210,7 +210,7 @@ async def test_a_broken_timeline_is_read_anew(scene: Scene) -> None:
 
 
 async def test_idle_streams_are_let_go_and_found_again(tmp_path: Path) -> None:
-    async with running_scene(tmp_path, stream_idle_s=1) as scene:
+    async with running_scene(tmp_path, stream_idle_s=0.4) as scene:
         await publish(scene, [video(), segment(0)])
         assert (await scene.get(HIGH)).status == 200
         await watcher_count(scene.peer, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -194,8 +195,7 @@ async def until(scene: Scene, path: str, expected: str) -> None:
 
 def pattern(size_bytes: int, *, seed: int) -> bytes:
     """Make bytes of which no two places look alike."""
-    block = b"".join((seed * 1_000_003 + number).to_bytes(8, "big") for number in range(size_bytes // 8 + 1))
-    return block[:size_bytes]
+    return random.Random(seed).randbytes(size_bytes)
 
 
 def announce(scene: Scene, *entries: pb.Entry) -> None:

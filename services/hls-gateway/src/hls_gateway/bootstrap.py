@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import grpc
 from weir.gateway.v1 import gateway_pb2_grpc
@@ -87,6 +88,7 @@ def _register(server: grpc.aio.Server) -> None:
     gateway_pb2_grpc.add_GatewayServiceServicer_to_server(GatewayServicer(), server)
 
 
+@cache
 def _pages() -> dict[str, Content]:
     return {
         page.path: print_page(page.body, content_type=page.content_type, compress=page.compress)

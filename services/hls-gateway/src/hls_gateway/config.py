@@ -41,8 +41,8 @@ class GatewayConfig(ServiceConfig):
     segment_count: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
     """Segments listed in all of them together, about 1 KB each, 1 to 10,000,000; likewise."""
 
-    stream_idle_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
-    """How long a stream is followed after its last request, seconds, 1 to 86,400."""
+    stream_idle_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """How long a stream is followed after its last request, seconds, above 0 to 86,400."""
 
     lookup_count: Annotated[int, Field(ge=1, le=10_000)] = 256
     """Streams that are being looked up at a time, 1 to 10,000; for one more there is a 503."""

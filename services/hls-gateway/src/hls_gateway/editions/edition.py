@@ -18,14 +18,11 @@ class Edition(Generic[Printed]):
     """A stream's timeline, and its playlists as they are sent: never rendered for a request."""
 
     def __init__(self, stream: Stream, press: Press[Printed]) -> None:
+        self.incarnation = stream.incarnation
         self.timeline = Timeline(stream=stream)
         self._press = press
         self._playlists: dict[str, Printed] = {}
         self._cache_control = refreshed(stream.target_duration_s)
-
-    @property
-    def incarnation(self) -> str:
-        return self.timeline.stream.incarnation
 
     def playlist(self, path: str) -> Printed:
         """Give the playlist that is served under a path.

@@ -16,7 +16,6 @@ from hls_gateway.ports import Press, TimelineFeed
 Printed = TypeVar("Printed")
 Key = tuple[str, str]  # stream id, and incarnation or "" for the current one
 
-_SWEEP_S = 1.0
 # How long an unknown stream stays unknown without asking again, and how many of them are remembered.
 _MISSING_S = 1.0
 _MISSING_COUNT = 4096
@@ -85,7 +84,7 @@ class Shelf(Generic[Printed]):
     async def sweep(self) -> None:
         """Let go of idle streams, for ever."""
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await asyncio.sleep(min(1.0, self._limits.idle_s / 2))
             self.let_go()
 
     def let_go(self) -> None:

@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
         "_since",
         "_task",
         "_transport",
+        "_unread",
         "_unsent_bytes",
         "_writable",
     )
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None  # there while the client has to catch up
         self._release: Callable[[], None] | None = None  # of the body that the client is catching up with
         self._ending = False
+        self._unread = False  # what the client sends now has to wait
         self._since = server.now  # when the present wait began
         self._unsent_bytes = 0
 
@@ -84,6 +86,7 @@ class Connection(asyncio.Protocol):
         if requests:
             self._queue.extend(requests)
             if len(self._queue) > _QUEUE_COUNT:
+                self._unread = True
                 self._transport.pause_reading()
         self._advance()
 
@@ -156,7 +159,8 @@ class Connection(asyncio.Protocol):
             self._end_with(self._server.refuse(self._reader.refusal))
         elif self._reader.finished:
             self._close()
-        elif not self._transport.is_reading():
+        elif self._unread:
+            self._unread = False
             self._transport.resume_reading()
 
     def _send(self, request: Request, response: Response) -> None:

@@ -32,3 +32,8 @@ class Limits:
     idle_timeout_s: float = 75.0
     stall_timeout_s: float = 15.0
     send_rate_bytes_s: int = 2048
+
+    @property
+    def sweep_s(self) -> float:
+        """How often to look for clients that have run out of time."""
+        return min(1.0, self.head_timeout_s / 2, self.idle_timeout_s / 2, self.stall_timeout_s / 2)

@@ -136,7 +136,7 @@ class WebServer:
         """Count more bytes of an answer."""
         self.sent_bytes += body_bytes
 
-    # Once a second.
+    # From time to time.
 
     def _sweep(self) -> None:
         self.now = self.loop.time()
@@ -145,4 +145,4 @@ class WebServer:
         self.last_tail = f"{date}connection: close\r\n\r\n".encode()
         for connection in tuple(self._connections):
             connection.check()
-        self._tick = self.loop.call_later(1.0, self._sweep)
+        self._tick = self.loop.call_later(self.limits.sweep_s, self._sweep)
