@@ -126,11 +126,15 @@ async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:
         Unavailable: NATS did not answer for RETRY_S.
     """
     try:
+        return await operation(1)  # nearly always: a retry loop costs more than the request
+    except HICCUPS as error:
+        log.debug("nats hiccup", error=repr(error))
+    try:
         async for attempt in stamina.retry_context(
             on=HICCUPS, timeout=RETRY_S, attempts=None, wait_initial=0.05, wait_max=0.5
         ):
             with attempt:
-                return await operation(attempt.num)
+                return await operation(attempt.num + 1)
     except HICCUPS as error:
         raise Unavailable("NATS does not answer", reason="NATS_AWAY", retry_delay_s=1.0) from error
     raise AssertionError("a retry loop ends with a result or an error")

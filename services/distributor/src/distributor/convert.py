@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -128,8 +129,7 @@ def write_event(event: Event) -> pb.WatchResponse:
         case Stream():
             return pb.WatchResponse(stream=write_description(event))
         case StoredRecord():
-            record = pb.Record.FromString(event.wire)
-            return pb.WatchResponse(record=pb.SequencedRecord(sequence=event.sequence, record=record))
+            return _sequenced(event)
         case CaughtUp():
             return pb.WatchResponse(caught_up=pb.CaughtUp())
 
@@ -185,6 +185,12 @@ def _required(entry: pb.Entry, index: int) -> Entry:
             f"entries[{index}] has no kind: set one of its fields", field=f"entries[{index}]"
         )
     return known
+
+
+@lru_cache(maxsize=8)  # a new record goes to all watchers of its stream at the same moment
+def _sequenced(stored: StoredRecord) -> pb.WatchResponse:
+    record = pb.Record.FromString(stored.wire)
+    return pb.WatchResponse(record=pb.SequencedRecord(sequence=stored.sequence, record=record))
 
 
 def _variant(stream_id: str, variant: Variant) -> api.Variant:
