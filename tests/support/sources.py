@@ -1,102 +1,60 @@
-"""The suite's own source code, as data: modules of each room, what they import, what they say."""
+"""Probed sources as tests wish them."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
-ROOMS = ("abr", "transcoder", "distributor", "hls-gateway")
+from transcoder.domain.source import AudioTrack, Source, VideoTrack
 
+VIDEO = VideoTrack(
+    stream_index=0,
+    codec="h264",
+    width_pixels=1920,
+    height_pixels=1080,
+    coded_width_pixels=1920,
+    coded_height_pixels=1080,
+    sample_aspect_ratio=Fraction(1),
+    rotation_degrees=0,
+    frame_rate=Fraction(30),
+    busy_frame_rate=Fraction(30),
+    constant_frame_rate=True,
+    frame_count=900,
+    start_s=0.0,
+    duration_s=30.0,
+    keyframe_times_s=tuple(2.0 * number for number in range(15)),
+)
+"""30 s of 1080p30 with a keyframe every 2 s."""
 
-@dataclass(frozen=True)
-class Module:
-    """One Python file of a distribution."""
-
-    package: str
-    path: Path
-    """Relative to the package's folder."""
-    file: Path
-
-    @cached_property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.file.read_text(), filename=str(self.file))
-
-    @property
-    def role(self) -> str:
-        """The first part of its path within the package: "domain", "service", "adapters" ..."""
-        return self.path.parts[0].removesuffix(".py")
-
-    @property
-    def story(self) -> str:
-        """Return its docstring; empty if it has none."""
-        return ast.get_docstring(self.tree) or ""
-
-    @cached_property
-    def imports(self) -> frozenset[str]:
-        """Return the full name of each module that it imports, and of each name that it takes from one."""
-        return frozenset(_imports(self.tree))
-
-    def imports_below(self, name: str) -> frozenset[str]:
-        """Return what it imports of the package or module `name`."""
-        return frozenset(found for found in self.imports if found == name or found.startswith(f"{name}."))
-
-    @property
-    def attributes(self) -> frozenset[str]:
-        """Return each `name.attribute` that it uses."""
-        nodes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute))
-        return frozenset(f"{ast.unparse(node.value)}.{node.attr}" for node in nodes)
-
-    @property
-    def calls(self) -> frozenset[str]:
-        """Return the name of each plain function that it calls."""
-        calls = (node.func for node in ast.walk(self.tree) if isinstance(node, ast.Call))
-        return frozenset(function.id for function in calls if isinstance(function, ast.Name))
-
-    @property
-    def texts(self) -> Iterator[str]:
-        """Yield its string literals, docstrings left out."""
-        nodes = list(ast.walk(self.tree))
-        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-        for node in nodes:
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-                yield node.value
-
-    @property
-    def swallows_everything(self) -> bool:
-        """Tell whether it has an `except Exception`, or wider, that does not raise again."""
-        handlers = (node for node in ast.walk(self.tree) if isinstance(node, ast.ExceptHandler))
-        return any(_is_wide(handler) and not _raises_again(handler) for handler in handlers)
-
-    def __str__(self) -> str:
-        return f"{self.package}/{self.path}"
+AUDIO = AudioTrack(
+    stream_index=1, codec="aac", sample_rate_hz=48_000, channel_count=2, start_s=0.0, duration_s=30.0
+)
 
 
-def modules_of(distribution: str) -> tuple[Module, ...]:
-    """Read every module of the distribution `services/<distribution>`."""
-    (package,) = (
-        path for path in (REPOSITORY / "services" / distribution / "src").iterdir() if path.is_dir()
+def make_video(**changes: Any) -> VideoTrack:
+    """A picture like VIDEO but for the changes; a frame rate given is constant unless said otherwise."""
+    if "frame_rate" in changes:
+        changes.setdefault("busy_frame_rate", changes["frame_rate"])
+    return replace(VIDEO, **changes)
+
+
+def make_audio(**changes: Any) -> AudioTrack:
+    """A sound like AUDIO but for the changes."""
+    return replace(AUDIO, **changes)
+
+
+def make_source(
+    video: VideoTrack | None = VIDEO, audio: AudioTrack | None = AUDIO, *, demuxer: str = "mov"
+) -> Source:
+    """A source of the given tracks."""
+    tracks = [track for track in (video, audio) if track]
+    duration_s = max(track.end_s for track in tracks) - min(track.start_s for track in tracks)
+    return Source(
+        demuxer=demuxer,
+        container="QuickTime / MOV",
+        size_bytes=1_000_000,
+        duration_s=duration_s,
+        video=video,
+        audio=audio,
     )
-    files = sorted(package.rglob("*.py"))
-    return tuple(Module(package.name, file.relative_to(package), file) for file in files)
-
-
-def _is_wide(handler: ast.ExceptHandler) -> bool:
-    return handler.type is None or ast.unparse(handler.type) in {"Exception", "BaseException"}
-
-
-def _raises_again(handler: ast.ExceptHandler) -> bool:
-    last = handler.body[-1]
-    return isinstance(last, ast.Raise) and last.exc is None
-
-
-def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"imports are absolute: {ast.unparse(node)}"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -41,6 +41,9 @@ TRUN_COMPOSITION_OFFSET = 0x000800
 TRUN_COLUMNS = (TRUN_DURATION, TRUN_SIZE, TRUN_FLAGS, TRUN_COMPOSITION_OFFSET)
 """The bits that say which words a trun has per sample, in their order."""
 
+SAMPLE_LIMIT = 1 << 20
+"""Most samples of one run: far above any, it keeps a damaged count from eating all memory."""
+
 SYNC_SAMPLE = 0x02000000
 """Sample flags (8.8.3.1): depends on no other sample."""
 NON_SYNC_SAMPLE = 0x01010000
@@ -105,7 +108,10 @@ class FragmentReader:
         Raises:
             BoxError: It is no fragmented MP4 of one track whose data lie behind their moof.
         """
-        return [sample for box in self._boxes.feed(data) for sample in self._take(box)]
+        try:
+            return [sample for box in self._boxes.feed(data) for sample in self._take(box)]
+        except (struct.error, IndexError) as error:
+            raise BoxError(f"a box is shorter than its fields: {error}") from error
 
     def finish(self) -> None:
         """Check that the stream has ended where it may.
@@ -146,10 +152,13 @@ def read_track(moov: memoryview) -> Track:
     trak = find_box(moov, "trak").payload
     stsd = find_box(trak, "mdia", "minf", "stbl", "stsd").payload
     trex = find_box(moov, "mvex", "trex").payload
+    entry = next(iter_boxes(stsd[8:]), None)
+    if entry is None:
+        raise BoxError("stsd is empty")
     return Track(
         track_id=_read_after_times(find_box(trak, "tkhd").payload),
         timescale=_read_after_times(find_box(trak, "mdia", "mdhd").payload),
-        sample_entry=next(iter_boxes(stsd[8:])),
+        sample_entry=entry,
         default=_Entry(*struct.unpack_from(">3I", trex, 12), 0),  # 8.8.3
     )
 
@@ -180,13 +189,13 @@ def _read_tfhd(payload: memoryview, default: _Entry) -> _Entry:
     _, flags = unpack_version_flags(payload)
     if flags & TFHD_BASE_DATA_OFFSET:
         raise BoxError("tfhd has a base data offset: fragments must be addressed from their moof")
-    words = iter(struct.unpack_from(f">{len(payload) // 4 - 2}I", payload, 8))
+    words = list(struct.unpack(f">{(len(payload) - 8) // 4}I", payload[8:]))[::-1]
     if flags & TFHD_SAMPLE_DESCRIPTION:
-        next(words)
+        words.pop()
     return _Entry(
-        duration=next(words) if flags & TFHD_DURATION else default.duration,
-        size=next(words) if flags & TFHD_SIZE else default.size,
-        flags=next(words) if flags & TFHD_FLAGS else default.flags,
+        duration=words.pop() if flags & TFHD_DURATION else default.duration,
+        size=words.pop() if flags & TFHD_SIZE else default.size,
+        flags=words.pop() if flags & TFHD_FLAGS else default.flags,
         composition_offset=0,
     )
 
@@ -194,9 +203,9 @@ def _read_tfhd(payload: memoryview, default: _Entry) -> _Entry:
 def _read_trun(payload: memoryview, default: _Entry, decode_time: int) -> _Run:
     """Read a run of samples (8.8.8)."""
     _, flags = unpack_version_flags(payload)
-    if not flags & TRUN_DATA_OFFSET:
-        raise BoxError("trun has no data offset")
     count, data_offset, first_flags = struct.unpack_from(">IiI", payload.tobytes() + bytes(4), 4)
+    if not flags & TRUN_DATA_OFFSET or count > SAMPLE_LIMIT:
+        raise BoxError(f"trun has {count} samples and flags {flags:#x}: needs a data offset")
     table = payload[16 if flags & TRUN_FIRST_FLAGS else 12 :]
     row = _row(flags)
     rows = row.iter_unpack(table[: count * row.size]) if row.size else [()] * count
