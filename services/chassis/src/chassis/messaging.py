@@ -38,7 +38,7 @@ _LIST_BATCH = 256
 _LIST_IDLE_S = 30.0  # a reader that died is forgotten after so long
 _WATCH_POLL_S = 1.0  # how soon a watch sees that its connection is another one
 HICCUPS = (
-    nats.errors.TimeoutError,
+    TimeoutError,  # of asyncio as well as of the client: it raises now one, now the other
     nats.errors.NoRespondersError,
     nats.errors.ConnectionReconnectingError,
     js_errors.NoStreamResponseError,
