@@ -13,7 +13,7 @@ from weir_cli import programs
 from weir_cli.address import Address
 
 TEXT = programs.envoy_config_path().read_text()
-CONFIG: dict[str, Any] = yaml.safe_load(TEXT)
+CONFIG: dict[str, Any] = yaml.load(TEXT, Loader=yaml.CSafeLoader)
 CLUSTERS: list[dict[str, Any]] = CONFIG["static_resources"]["clusters"]
 PEERS = {
     "abr": ("abr", 50051),

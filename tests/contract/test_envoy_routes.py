@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import grpc
@@ -49,13 +50,10 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         yield door
 
 
-def _config() -> dict[str, Any]:
-    config: dict[str, Any] = yaml.safe_load(programs.envoy_config_path().read_text())
-    return config
-
-
+@cache
 def _connection_manager() -> dict[str, Any]:
-    (listener,) = _config()["static_resources"]["listeners"]
+    config = yaml.load(programs.envoy_config_path().read_text(), Loader=yaml.CSafeLoader)
+    (listener,) = config["static_resources"]["listeners"]
     manager: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
     return manager
 

@@ -86,7 +86,7 @@ def test_replicas_do_not_share_scratch_space() -> None:
 
 def test_envoy_spreads_over_all_replicas() -> None:
     plan = _plan(replicas={Kind.GATEWAY: 2})
-    config = yaml.safe_load(plan.files[DATA / "envoy.yaml"])
+    config = yaml.load(plan.files[DATA / "envoy.yaml"], Loader=yaml.CSafeLoader)
     (cluster,) = (found for found in config["static_resources"]["clusters"] if found["name"] == "hls-gateway")
     endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     ports = [entry["endpoint"]["address"]["socket_address"]["port_value"] for entry in endpoints]

@@ -36,7 +36,7 @@ def fit_config(text: str, edge: Edge) -> str:
     Raises:
         ValueError: The configuration's clusters are not those of `edge.upstreams`.
     """
-    config: Node = yaml.safe_load(text)
+    config: Node = yaml.load(text, Loader=yaml.CSafeLoader)
     resources = config["static_resources"]
     _require_same({cluster["name"] for cluster in resources["clusters"]}, set(edge.upstreams))
     config["admin"]["address"] = _address(edge.admin)
@@ -46,7 +46,7 @@ def fit_config(text: str, edge: Edge) -> str:
         _fix_endpoints(cluster, edge.upstreams[cluster["name"]])
     for transcoder in _holders_of("proto_descriptor", listener):
         transcoder["proto_descriptor"] = edge.descriptors_path
-    return yaml.safe_dump(config, sort_keys=False, width=120)
+    return yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False, width=120)
 
 
 def _require_same(configured: set[str], given: set[str]) -> None:
