@@ -113,7 +113,7 @@ def build(config: TranscoderConfig, stores: Stores, channel: grpc.aio.Channel) -
     """Build the room on what it keeps elsewhere and a channel to the distributor."""
     timeline = TimelineClient(channel, owner=_worker_name())
     fetcher = HttpFetcher(_fetch_rules(config))
-    driver = _build_driver(stores, timeline)
+    driver = _build_driver(config, stores, timeline)
     intake = Intake(
         service_intake.Ports(
             recordings=stores.recordings,
@@ -171,7 +171,7 @@ async def run_transcoder(config: TranscoderConfig, _stopping: Stopping) -> Async
         yield
 
 
-def _build_driver(stores: Stores, timeline: TimelineClient) -> Driver:
+def _build_driver(config: TranscoderConfig, stores: Stores, timeline: TimelineClient) -> Driver:
     return Driver(
         service_drive.Ports(
             jobs=stores.jobs,
@@ -183,7 +183,8 @@ def _build_driver(stores: Stores, timeline: TimelineClient) -> Driver:
             folders=stores.folders,
             timeline=timeline,
             clock=_now,
-        )
+        ),
+        beat_s=config.transcode_heartbeat_s,
     )
 
 
@@ -236,6 +237,7 @@ def _build_worker(config: TranscoderConfig, stores: Stores, driver: Driver) -> W
             max_attempts_count=config.transcode_max_attempts,
             retry_delay_s=config.transcode_retry_delay_s,
             heartbeat_s=config.transcode_heartbeat_s,
+            lease_s=config.transcode_ack_wait_s,
             worker_name=_worker_name(),
         ),
     )

@@ -95,10 +95,11 @@ class Residue(Protocol):
     async def purge(self, job_id: str) -> None:
         """Remove plan, pieces and claims."""
 
-    async def bury(self, job_id: str, task: str, words: str) -> None:
-        """Remember a task that was given up."""
+    async def count_dead_task(self) -> None:
+        """Count a task that was given up."""
 
-    async def count_buried(self) -> int: ...
+    async def get_dead_count(self) -> int:
+        """Tell how many there were since the buckets were made."""
 
 
 class Lane(StrEnum):
@@ -247,18 +248,20 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedStream:
-    """A new incarnation of a stream, owned by whoever opened it."""
+    """An incarnation of a stream, owned by whoever opened it."""
 
     incarnation: str
     epoch: int
-    sequence: int
 
 
 class Timeline(Protocol):
     """The ledger of streams, kept by the distributor."""
 
-    async def open(self, job: Job) -> OpenedStream:
-        """Begin a new incarnation of the job's stream; FailedPrecondition if the id is another stream's."""
+    async def open(self, job: Job, *, anew: bool) -> OpenedStream:
+        """Begin a new incarnation of the job's stream, or take the present one over.
+
+        FailedPrecondition: the id is a stream's that is not the recording's; NotFound: nothing to take over.
+        """
 
     async def append(self, job: Job, sequence: int, entries: Sequence[Entry]) -> int:
         """Append one record behind `sequence`; answers its own. Conflict if `sequence` is not the newest.

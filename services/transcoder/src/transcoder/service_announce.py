@@ -6,9 +6,11 @@ what was appended and goes on from there. What this process remembers of a ledge
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 from chassis.errors import Conflict
 from transcoder.domain.announce import (
@@ -36,6 +38,7 @@ class Announcer:
         self._outputs = outputs
         self._timeline = timeline
         self._remembered: OrderedDict[str, Announced] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def announce(self, job: Job) -> bool:
         """Append all that is contiguous; tells whether the stream is complete and has ended.
@@ -44,6 +47,11 @@ class Announcer:
             FailedPrecondition, NotFound: The stream is no longer this job's to append to.
             Unavailable: The distributor does not answer.
         """
+        turn = self._turns.setdefault(job.job_id, asyncio.Lock())  # within a process nobody need race
+        async with turn:
+            return await self._announce(job)
+
+    async def _announce(self, job: Job) -> bool:
         announced = await self._known(job)
         while not announced.has_ended:
             pieces = await self._ready_pieces(job, announced)
@@ -59,13 +67,13 @@ class Announcer:
         return True
 
     async def _known(self, job: Job) -> Announced:
-        if known := self._remembered.get(job.job_id):
+        if known := self._remembered.get(_ledger(job)):
             return known
         return await self._timeline.catch_up(job, Announced(sequence=0))
 
     def _remember(self, job: Job, announced: Announced) -> None:
-        self._remembered[job.job_id] = announced
-        self._remembered.move_to_end(job.job_id)
+        self._remembered[_ledger(job)] = announced
+        self._remembered.move_to_end(_ledger(job))
         if len(self._remembered) > _REMEMBERED_JOBS:
             self._remembered.popitem(last=False)
 
@@ -84,3 +92,7 @@ class Announcer:
             pieces.append(piece)
             first_segment += piece.segment_count
         return pieces
+
+
+def _ledger(job: Job) -> str:
+    return f"{job.recording_id} {job.incarnation}"

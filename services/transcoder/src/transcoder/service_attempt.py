@@ -123,13 +123,13 @@ class Attempt:
         init_key = ""
         if info.init is not None:
             digest = hashlib.sha256(info.init).hexdigest()
-            init_key = layout.init_key(job.recording_id, job.incarnation, info.rendition_id, digest)
+            init_key = layout.init_key(job.recording_id, job.job_id, info.rendition_id, digest)
             if init_key not in self.known_inits:
                 await self.ports.media.put_shared(init_key, info.init)
                 self.known_inits.add(init_key)
         suffix = SUFFIXES[job.container, job.audio_is_muxed and info.media_kind is MediaKind.AUDIO]
         key = layout.segment_key(
-            job.recording_id, job.incarnation, info.rendition_id, segment.msn, self.token, suffix
+            job.recording_id, job.job_id, info.rendition_id, segment.msn, self.token, suffix
         )
         self.loose_keys.add(key)
         await self.ports.media.put(key, segment.data)

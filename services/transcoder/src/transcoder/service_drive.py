@@ -33,6 +33,7 @@ from transcoder.ports import (
     Timeline,
 )
 from transcoder.service_announce import Announcer
+from transcoder.service_beat import while_beating
 
 AUDIO_TASK = "audio"
 # How long the end of a job waits for its workers to stop. They look once per heartbeat, and kill ffmpeg at
@@ -74,8 +75,9 @@ def chunk_task(job: Job, index: int) -> Task:
 class Driver:
     """Brings jobs forward."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, *, beat_s: float) -> None:
         self._ports = ports
+        self._beat_s = beat_s
         self._announcer = Announcer(outputs=ports.outputs, timeline=ports.timeline)
 
     async def drive(self, recording_id: str, job_id: str) -> bool:
@@ -88,25 +90,21 @@ class Driver:
             if job.has_ended:
                 await self._forget(job)
                 return True
-            if job.outcome:
-                await self._end(job)
-            elif job.state is JobState.QUEUED:
-                await self._begin(job)
-            elif not job.dispatched:
-                await self._dispatch(job)
-            elif not await self._announce(job):
-                return False
+            try:
+                if not await self._advance(job):
+                    return False
+            except (FailedPrecondition, InvalidArgument, NotFound) as error:
+                await self.conclude(job, JobState.FAILED, f"its stream is not to be had: {error.message}")
         return True
 
     async def attend(self, delivery: Delivery) -> None:
         """Answer for the task that accompanies a job: it stays in the queue until the job has ended."""
         task = delivery.task
         known = await self._find(task.recording_id, task.job_id)
-        if (
-            known is None and delivery.age_s < _RECORD_WAIT_S
-        ):  # it is published before the job's record is written
+        # It is published before the job's record is written.
+        if known is None and delivery.age_s < _RECORD_WAIT_S:
             await delivery.retry(max(_RECORD_POLL_S, delivery.age_s))
-        elif await self.drive(task.recording_id, task.job_id):
+        elif await while_beating(self.drive(task.recording_id, task.job_id), self._keep(delivery)):
             await delivery.ack()
         else:
             await delivery.retry(_ATTEND_S)
@@ -116,11 +114,23 @@ class Driver:
         try:
             await self._announcer.announce(job)
         except WeirError as error:
-            log.warning("not announced yet", error=str(error), **{JOB: job.job_id})
+            log.warning("not announced yet", error=error.message, **_names(job))
 
     async def conclude(self, job: Job, outcome: JobState, error: str = "") -> Job | None:
         """Decide how a job ends, if nobody has yet; answers the job as decided, None if it is gone."""
         return await self._change(job, partial(conclude_job, outcome=outcome, error=error))
+
+    async def _advance(self, job: Job) -> bool:
+        """Do the job's next step; tells whether there was one."""
+        if job.outcome:
+            await self._end(job)
+        elif job.state is JobState.QUEUED:
+            await self._begin(job, anew=True)
+        elif not job.dispatched:
+            await self._dispatch(job)
+        else:
+            return await self._announce(job)
+        return True
 
     async def _find(self, recording_id: str, job_id: str) -> Job | None:
         kept = await self._ports.jobs.get(recording_id)
@@ -140,26 +150,21 @@ class Driver:
             return changed
         raise Conflict(f"job {job.job_id} is being changed by many at once: try again", reason="BUSY")
 
-    async def _begin(self, job: Job) -> None:
-        try:
-            opened = await self._ports.timeline.open(job)
-        except (FailedPrecondition, InvalidArgument) as error:
-            await self.conclude(job, JobState.FAILED, f"the stream cannot be opened: {error.message}")
-            return
+    async def _keep(self, delivery: Delivery) -> None:
+        while True:
+            await asyncio.sleep(self._beat_s)
+            await delivery.extend()
+
+    async def _begin(self, job: Job, *, anew: bool) -> None:
+        """Own the job's stream: a new incarnation, or the present one."""
+        opened = await self._ports.timeline.open(job, anew=anew)
         now = self._ports.clock()
         await self._change(
-            job,
-            partial(
-                begin_job,
-                incarnation=opened.incarnation,
-                epoch=opened.epoch,
-                sequence=opened.sequence,
-                now=now,
-            ),
+            job, partial(begin_job, incarnation=opened.incarnation, epoch=opened.epoch, now=now)
         )
 
     async def _dispatch(self, job: Job) -> None:
-        """Queue the job's tasks; those that audio is muxed into are queued by the audio task, as it gets on."""
+        """Queue the job's tasks; chunks that audio is muxed into are queued as their audio gets ready."""
         if job.has_audio:
             task = Task(lane=Lane.FIRST, recording_id=job.recording_id, job_id=job.job_id, name=AUDIO_TASK)
             await self._ports.queue.publish(task)
@@ -169,11 +174,13 @@ class Driver:
         await self._change(job, partial(replace, dispatched=True))
 
     async def _announce(self, job: Job) -> bool:
-        """Announce what is ready; tells whether that changed the job's fate."""
+        """Announce what is ready; tells whether that changed the job."""
         try:
             complete = await self._announcer.announce(job)
-        except (FailedPrecondition, InvalidArgument, NotFound) as error:
-            await self.conclude(job, JobState.FAILED, f"the stream is no longer this job's: {error.message}")
+        except (FailedPrecondition, NotFound) as error:
+            # Another process that began the job at the same moment has opened the stream later than ours did.
+            log.warning("stream is taken over", error=error.message, **_names(job))
+            await self._begin(job, anew=False)
             return True
         if complete:
             await self.conclude(job, JobState.SUCCEEDED)
@@ -187,17 +194,13 @@ class Driver:
         else:
             await self._wait_for_workers(job)
             await self._remove_output(job)
-        for incarnation in job.replaces:
-            await self._ports.folders.remove(layout.stream_prefix(job.recording_id, incarnation))
+        for earlier in job.replaces:
+            await self._ports.folders.remove(layout.stream_prefix(job.recording_id, earlier))
         tally = tally_claims(job, await self._ports.claims.list(job.job_id))
-        closed = await self._change(job, partial(close_job, tally=tally, now=self._ports.clock()))
-        if closed:
-            log.info(
-                "job ended",
-                **{RECORDING: job.recording_id, JOB: job.job_id},
-                state=closed.state,
-                error=closed.error,
-            )
+        now = self._ports.clock()
+        closed = await self._change(job, partial(close_job, tally=tally, now=now))
+        if closed and closed.end_time == now:  # else somebody else closed it
+            log.info("job ended", state=closed.state, error=closed.error, **_names(job))
 
     async def _wait_for_workers(self, job: Job) -> None:
         """Wait until no living worker holds a task of the job, but not for long."""
@@ -209,21 +212,25 @@ class Driver:
                 ):
                     await asyncio.sleep(_STOP_POLL_S)
         except TimeoutError:
-            log.warning("workers did not stop in time", **{JOB: job.job_id})
+            log.warning("workers did not stop in time", **_names(job))
 
     async def _remove_output(self, job: Job) -> None:
         if job.incarnation:
             await self._ports.timeline.remove(job.recording_id, job.incarnation)
-            await self._ports.folders.remove(layout.stream_prefix(job.recording_id, job.incarnation))
+        await self._ports.folders.remove(layout.stream_prefix(job.recording_id, job.job_id))
 
     async def _remove_orphans(self, job: Job) -> None:
         """Remove what attempts left that died, or that came second."""
         used = announced_keys(job, await self._ports.outputs.list_pieces(job.job_id))
         if used is None:  # somebody else was here before, and has forgotten the pieces
             return
-        stored = await self._ports.folders.list(layout.stream_prefix(job.recording_id, job.incarnation))
+        stored = await self._ports.folders.list(layout.stream_prefix(job.recording_id, job.job_id))
         await self._ports.media.delete([key for key in stored if key not in used])
 
     async def _forget(self, job: Job) -> None:
         await self._ports.residue.purge(job.job_id)
         await self._ports.queue.purge(job.recording_id, job.job_id)
+
+
+def _names(job: Job) -> dict[str, str]:
+    return {RECORDING: job.recording_id, JOB: job.job_id}

@@ -116,7 +116,7 @@ class Jobs:
             job=job,
             progress=measure_progress(job, claims, now) if job else None,
             queue=await self._ports.queue.count(),
-            dead_tasks_count=await self._ports.residue.count_buried(),
+            dead_tasks_count=await self._ports.residue.get_dead_count(),
             time=now,
         )
 

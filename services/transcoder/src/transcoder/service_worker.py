@@ -16,7 +16,14 @@ from chassis.telemetry import JOB, RECORDING, TASK, log
 from transcoder.domain.encoding import EncodeError
 from transcoder.domain.job import Job, JobState
 from transcoder.domain.plan import EncodePlan
-from transcoder.domain.progress import Claim, begin_attempt, complete_claim, fail_claim, hand_back
+from transcoder.domain.progress import (
+    Claim,
+    begin_attempt,
+    complete_claim,
+    fail_claim,
+    hand_back,
+    is_at_work,
+)
 from transcoder.ports import Delivery, Residue
 from transcoder.service_attempt import Attempt, JobOver, Superseded
 from transcoder.service_attempt import Ports as AttemptPorts
@@ -25,7 +32,7 @@ from transcoder.service_drive import AUDIO_TASK, Driver
 from transcoder.service_encode import Encoding
 
 _AWAY_RETRY_S = 2.0
-_CLASH_RETRY_S = 0.2
+_CLASH_RETRY_S = 1.0
 _WORDS_CHARACTERS = 2000
 
 
@@ -36,6 +43,8 @@ class WorkRules:
     max_attempts_count: int
     retry_delay_s: float
     heartbeat_s: float
+    lease_s: float
+    """A worker that was not heard of for so long is dead."""
     worker_name: str
 
 
@@ -78,6 +87,8 @@ class Worker:
         kept = await self._stores.claims.get(job.job_id, task)
         now = self._stores.clock()
         claim = kept.value if kept else _unclaimed(plan, task, now)
+        if is_at_work(claim, now):  # the queue did not hear of a worker that lives
+            raise Superseded(f"task {task} is in good hands")
         if claim.attempts_count >= self._rules.max_attempts_count:
             await self._give_up(job, claim)
             return None
@@ -89,7 +100,13 @@ class Worker:
             revision=kept.revision if kept else None,
         )
         await attempt.write(
-            begin_attempt(claim, attempt=attempt.token, worker=self._rules.worker_name, now=now)
+            begin_attempt(
+                claim,
+                attempt=attempt.token,
+                worker=self._rules.worker_name,
+                lease_s=self._rules.lease_s,
+                now=now,
+            )
         )
         return attempt
 
@@ -155,7 +172,7 @@ class Worker:
         what = "the audio" if claim.is_audio else f"chunk {claim.task}"
         words = claim.error or "its worker died each time and left no words"
         error = f"{what} failed in {claim.attempts_count} attempts: {words}"
-        await self._residue.bury(job.job_id, claim.task, error)
+        await self._residue.count_dead_task()
         await self._driver.conclude(job, JobState.FAILED, error)
         await self._drive(job)
 
@@ -163,8 +180,8 @@ class Worker:
         """Bring the job forward now; if that fails, the job's own task does it a little later."""
         try:
             await self._driver.drive(job.recording_id, job.job_id)
-        except Unavailable as error:
-            log.warning("job waits for a peer", error=str(error), **{JOB: job.job_id})
+        except WeirError as error:
+            log.warning("job must wait", error=error.message, **{JOB: job.job_id})
 
 
 def _unclaimed(plan: EncodePlan, task: str, now: datetime) -> Claim:

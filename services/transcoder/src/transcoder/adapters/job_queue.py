@@ -87,10 +87,10 @@ class JetStreamQueue:
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{layout.JOBS_STREAM}.{lane}"
         wish = {"batch": 1, "expires": int(wait_s * 1e9)} if wait_s else {"batch": 1, "no_wait": True}
         try:
-            # The server answers at the latest when the wish expires; the margin keeps a task from being lost
-            # on the way.
+            # Old style: the task arrives under its own subject, which a shared inbox would not know.
+            # The server answers when the wish expires at the latest; the margin keeps a task from being lost.
             message = await self._client.request(
-                subject, json.dumps(wish).encode(), timeout=wait_s + REQUEST_TIMEOUT_S
+                subject, json.dumps(wish).encode(), timeout=wait_s + REQUEST_TIMEOUT_S, old_style=True
             )
         except NatsTimeoutError:
             return None

@@ -26,8 +26,8 @@ _JOB = TypeAdapter(Job)
 _PLAN = TypeAdapter(EncodePlan)
 _PIECE = TypeAdapter(Piece)
 _CLAIM = TypeAdapter(Claim)
-# No id begins with '=', so these keys are nobody's jobs.
-_BURIED = "=dead."
+_DEAD_KEY = "=dead"  # no id begins with '=', so this is nobody's job
+_TRIES = 20
 
 
 class KvJobStore:
@@ -114,11 +114,24 @@ class KvResidue:
         await self._claims.purge(f"{job_id}.")
         await self._chunks.purge(f"{job_id}.")
 
-    async def bury(self, job_id: str, task: str, words: str) -> None:
-        await self._jobs.put(f"{_BURIED}{job_id}.{task}", words.encode())
+    async def count_dead_task(self) -> None:
+        for _ in range(_TRIES):
+            count, revision = await self._dead()
+            try:
+                await _put(self._jobs, _DEAD_KEY, b"%d" % (count + 1), revision)
+            except Conflict:
+                continue
+            return
 
-    async def count_buried(self) -> int:
-        return len(await self._jobs.list(_BURIED))
+    async def get_dead_count(self) -> int:
+        return (await self._dead())[0]
+
+    async def _dead(self) -> tuple[int, int | None]:
+        try:
+            value = await self._jobs.get(_DEAD_KEY)
+        except NotFound:
+            return 0, None
+        return int(value.data), value.revision
 
 
 async def _put(bucket: KeyValue, key: str, data: bytes, revision: int | None) -> int:

@@ -41,7 +41,9 @@ class TimelineClient:
         self._streams = distributor_pb2_grpc.StreamServiceStub(channel)
         self._owner = owner
 
-    async def open(self, job: Job) -> OpenedStream:
+    async def open(self, job: Job, *, anew: bool) -> OpenedStream:
+        if not anew:
+            await self._require_stream(job.recording_id)
         stream = timeline_pb2.Stream(
             stream_id=job.recording_id,
             kind=timeline_pb2.STREAM_KIND_VOD,
@@ -50,12 +52,10 @@ class TimelineClient:
             recording_id=job.recording_id,
             target_duration_s=job.target_duration_s,
         )
-        request = timeline_pb2.OpenRequest(stream=stream, new_incarnation=True, owner=self._owner)
+        request = timeline_pb2.OpenRequest(stream=stream, new_incarnation=anew, owner=self._owner)
         async with peer_errors():
             opened = await self._timeline.Open(request, timeout=CALL_DEADLINE_S, metadata=call_metadata())
-        return OpenedStream(
-            incarnation=opened.stream.incarnation, epoch=opened.epoch, sequence=opened.sequence
-        )
+        return OpenedStream(incarnation=opened.stream.incarnation, epoch=opened.epoch)
 
     async def append(self, job: Job, sequence: int, entries: Sequence[Entry]) -> int:
         request = timeline_pb2.AppendRequest(
@@ -108,9 +108,16 @@ class TimelineClient:
 
     async def _shows(self, recording_id: str, incarnation: str | None) -> bool:
         """Whether the stream of that id is the recording's, and at the given incarnation, if any is given."""
-        request = distributor_pb2.GetStreamRequest(stream_id=recording_id)
-        stream = await self._streams.GetStream(request, timeout=CALL_DEADLINE_S, metadata=call_metadata())
+        stream = await self._stream(recording_id)
         return stream.recording_id == recording_id and incarnation in {None, stream.incarnation}
+
+    async def _require_stream(self, recording_id: str) -> None:
+        async with peer_errors():
+            await self._stream(recording_id)
+
+    async def _stream(self, stream_id: str) -> distributor_pb2.Stream:
+        request = distributor_pb2.GetStreamRequest(stream_id=stream_id)
+        return await self._streams.GetStream(request, timeout=CALL_DEADLINE_S, metadata=call_metadata())
 
 
 def _fold(announced: Announced, record: timeline_pb2.SequencedRecord) -> Announced:

@@ -65,8 +65,7 @@ class Job:
     end_time: datetime | None = None
     incarnation: str = ""  # of the stream; empty until RUNNING
     epoch: int = 0
-    first_sequence: int = 0
-    replaces: tuple[str, ...] = ()  # earlier incarnations, whose objects go when this job ends
+    replaces: tuple[str, ...] = ()  # earlier jobs, whose objects go when this job ends
     dispatched: bool = False  # its tasks are in the queue
     outcome: JobState | None = None  # decided, but not yet closed
     error: str = ""
@@ -120,20 +119,16 @@ def plan_job(
         target_duration_s=plan.grid.target_duration_s,
         state=JobState.QUEUED,
         create_time=now,
-        replaces=_left_behind(replaced) if replaced else (),
+        replaces=(*replaced.replaces, replaced.job_id) if replaced else (),
     )
 
 
-def begin_job(job: Job, *, incarnation: str, epoch: int, sequence: int, now: datetime) -> Job:
-    """Let the job run as the owner of a new incarnation of its stream."""
-    return replace(
-        job,
-        state=JobState.RUNNING,
-        incarnation=incarnation,
-        epoch=epoch,
-        first_sequence=sequence,
-        start_time=now,
-    )
+def begin_job(job: Job, *, incarnation: str, epoch: int, now: datetime) -> Job:
+    """Let the job run as the owner of an incarnation of its stream; of two owners the later one counts."""
+    if job.has_ended or (job.incarnation == incarnation and job.epoch >= epoch):
+        return job
+    start_time = job.start_time or now
+    return replace(job, state=JobState.RUNNING, incarnation=incarnation, epoch=epoch, start_time=start_time)
 
 
 def conclude_job(job: Job, outcome: JobState, error: str = "") -> Job:
@@ -167,8 +162,3 @@ def require_replaceable(job: Job) -> None:
             reason="JOB_RUNNING",
             job_id=job.job_id,
         )
-
-
-def _left_behind(job: Job) -> tuple[str, ...]:
-    """Incarnations of which objects may still be stored."""
-    return (*job.replaces, job.incarnation) if job.incarnation else job.replaces

@@ -12,9 +12,6 @@ from datetime import datetime, timedelta
 
 from transcoder.domain.job import Job, JobState, Tally
 
-CLAIM_SILENCE = timedelta(seconds=10)
-"""A claim that was not renewed for so long is that of a dead worker."""
-
 AUDIO_SHARE = 0.02
 """Cost of the audio against all of the video: measured, one or two percent of the encoders' time."""
 
@@ -34,6 +31,7 @@ class Claim:
     done_ratio: float = 0.0  # of the best attempt
     speed_ratio: float = 0.0  # seconds of media per second, of this attempt
     heartbeat_time: datetime
+    lease_s: float = 10.0  # a worker that was not heard of for so long is dead
     error: str = ""  # why the last attempt failed
 
     @property
@@ -51,7 +49,7 @@ class Progress:
     tally: Tally
 
 
-def begin_attempt(claim: Claim, *, attempt: str, worker: str, now: datetime) -> Claim:
+def begin_attempt(claim: Claim, *, attempt: str, worker: str, lease_s: float, now: datetime) -> Claim:
     """Let an attempt work on the task, and count it."""
     return replace(
         claim,
@@ -60,6 +58,7 @@ def begin_attempt(claim: Claim, *, attempt: str, worker: str, now: datetime) -> 
         attempts_count=claim.attempts_count + 1,
         speed_ratio=0.0,
         heartbeat_time=now,
+        lease_s=lease_s,
     )
 
 
@@ -95,7 +94,7 @@ def hand_back(claim: Claim, now: datetime) -> Claim:
 
 def is_at_work(claim: Claim, now: datetime) -> bool:
     """Whether a living worker works on the task."""
-    return bool(claim.attempt) and now - claim.heartbeat_time < CLAIM_SILENCE
+    return bool(claim.attempt) and now - claim.heartbeat_time < timedelta(seconds=claim.lease_s)
 
 
 def tally_claims(job: Job, claims: Iterable[Claim]) -> Tally:

@@ -1,0 +1,139 @@
+"""What may be announced next: the contiguous prefix, whatever order the pieces come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.jobs import a_job, a_piece, a_plan
+from transcoder.domain.announce import (
+    Announced,
+    Entry,
+    Piece,
+    StoredSegment,
+    StreamEnd,
+    Track,
+    announced_keys,
+    announced_tracks,
+    fold_entries,
+    next_segment,
+    plan_entries,
+    runs,
+    runs_within,
+)
+from transcoder.domain.job import Job
+from transcoder.domain.packager import RenditionInfo
+from transcoder.domain.plan import Container
+
+EMPTY = Announced(sequence=1)
+JOB = a_job()  # three segments, in pieces of one and two
+LONG_JOB = a_job(a_plan(seconds=60.0, height=720))
+
+
+def all_pieces(job: Job) -> list[Piece]:
+    return [a_piece(job, track, *run) for track in announced_tracks(job) for run in runs(job.segment_count)]
+
+
+def ready(job: Job, announced: Announced, stored: Sequence[Piece]) -> dict[Track, list[Piece]]:
+    """What the announcer reads: from where each track ends, as far as there is no hole."""
+    by_place = {(piece.track, piece.first_segment): piece for piece in stored}
+    found: dict[Track, list[Piece]] = {}
+    for track, ids in announced_tracks(job).items():
+        place, found[track] = next_segment(announced, ids), []
+        while piece := by_place.get((track, place)):
+            found[track].append(piece)
+            place += piece.segment_count
+    return found
+
+
+def words(entries: Sequence[Entry]) -> list[str]:
+    """Entries in short: "+id" begins a rendition, "id 3" is a segment, "." the end."""
+    short = []
+    for entry in entries:
+        match entry:
+            case RenditionInfo():
+                short.append(f"+{entry.rendition_id}")
+            case StoredSegment():
+                short.append(f"{entry.rendition_id} {entry.msn}")
+            case StreamEnd():
+                short.append(".")
+    return short
+
+
+def test_pieces_begin_short_and_cover_everything() -> None:
+    assert list(runs(14)) == [(0, 1), (1, 2), (3, 4), (7, 4), (11, 3)]
+    assert runs_within(14, 3, 11) == [(3, 4), (7, 4)]
+
+
+def test_nothing_is_announced_before_every_track_has_begun() -> None:
+    video = a_piece(JOB, Track.VIDEO, 0, 1)
+    assert plan_entries(JOB, EMPTY, {Track.VIDEO: [video], Track.AUDIO: []}) == ()
+
+
+def test_the_first_record_begins_all_renditions() -> None:
+    pieces = {Track.VIDEO: [a_piece(JOB, Track.VIDEO, 0, 1)], Track.AUDIO: [a_piece(JOB, Track.AUDIO, 0, 1)]}
+    assert words(plan_entries(JOB, EMPTY, pieces)) == ["+VeryLow", "+audio", "VeryLow 0", "audio 0"]
+
+
+def test_later_a_track_goes_on_alone() -> None:
+    begun = Announced(sequence=2, next_msn={"VeryLow": 1, "audio": 1})
+    pieces = {Track.VIDEO: [], Track.AUDIO: [a_piece(JOB, Track.AUDIO, 1, 2)]}
+    assert words(plan_entries(JOB, begun, pieces)) == ["audio 1", "audio 2"]
+
+
+def test_the_last_piece_brings_the_end() -> None:
+    begun = Announced(sequence=2, next_msn={"VeryLow": 1, "audio": 3})
+    pieces = {Track.VIDEO: [a_piece(JOB, Track.VIDEO, 1, 2)], Track.AUDIO: []}
+    assert words(plan_entries(JOB, begun, pieces)) == ["VeryLow 1", "VeryLow 2", "."]
+
+
+def test_an_end_that_is_missing_is_made_up_for() -> None:
+    full = Announced(sequence=3, next_msn={"VeryLow": 3, "audio": 3})
+    assert words(plan_entries(JOB, full, {Track.VIDEO: [], Track.AUDIO: []})) == ["."]
+
+
+def test_after_the_end_there_is_nothing_to_announce() -> None:
+    ended = Announced(sequence=4, next_msn={"VeryLow": 3, "audio": 3}, has_ended=True)
+    assert plan_entries(JOB, ended, {Track.VIDEO: [], Track.AUDIO: []}) == ()
+
+
+def test_muxed_audio_is_not_announced() -> None:
+    job = a_job(a_plan(Container.TS))
+    assert announced_tracks(job) == {Track.VIDEO: ("VeryLow",)}
+
+
+def test_audio_alone_is_announced_also_as_ts() -> None:
+    job = a_job(a_plan(Container.TS, video=False))
+    assert announced_tracks(job) == {Track.AUDIO: ("audio",)}
+
+
+def test_used_objects_are_known_only_when_all_pieces_are() -> None:
+    pieces = all_pieces(JOB)
+    keys = announced_keys(JOB, pieces)
+    assert keys is not None
+    assert len(keys) == 3 + 1 + 3 + 1
+    assert announced_keys(JOB, pieces[1:]) is None
+    assert announced_keys(JOB, []) is None
+
+
+@pytest.mark.parametrize("job", [JOB, LONG_JOB], ids=["short", "long"])
+@settings(deadline=None, max_examples=40)  # the machine is shared
+@given(data=st.data())
+def test_in_whatever_order_pieces_come_each_segment_is_announced_once(job: Job, data: st.DataObject) -> None:
+    stored: list[Piece] = []
+    announced, told = EMPTY, []
+    pieces = all_pieces(job)
+    for place in data.draw(st.permutations(range(len(pieces)))):
+        stored.append(pieces[place])
+        while entries := plan_entries(job, announced, ready(job, announced, stored)):
+            told += words(entries)
+            announced = fold_entries(announced, announced.sequence + 1, entries)
+    assert told[-1] == "."
+    for rendition_id in announced.next_msn:
+        segments = [word for word in told if word.startswith(f"{rendition_id} ")]
+        assert segments == [f"{rendition_id} {msn}" for msn in range(job.segment_count)]
+        assert told.count(f"+{rendition_id}") == 1
+        assert told.index(f"+{rendition_id}") < told.index(segments[0])
