@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hls_gateway.domain.playlist.media import render_media
+from hls_gateway.domain.playlist.body import EMPTY
+from hls_gateway.domain.playlist.media import grow_media, render_media
 from hls_gateway.domain.stream import Container, Ended, Entry, Stream, StreamKind
 from support.playlists import (
     END,
@@ -226,6 +227,14 @@ def test_target_duration_is_the_streams_whatever_segments_last() -> None:
     stream = a_stream(target_duration_s=6)
     timeline = timeline_of(a_video(), replace(a_segment(0), duration_s=1.0), stream=stream)
     assert "#EXT-X-TARGETDURATION:6\n" in render_media(timeline, timeline.renditions["High"])
+
+
+def test_a_window_that_slid_is_written_anew() -> None:
+    before = timeline_of(a_video(), a_segment(5), a_segment(6), stream=LIVE)
+    after = timeline_of(a_video(), a_segment(6), a_segment(7), stream=LIVE)
+    body = grow_media(EMPTY, before, before.renditions["High"])
+    known = after.renditions["High"]
+    assert render_media(after, known, body) == render_media(after, known)
 
 
 def test_time_zones_are_written_as_utc() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.errors import DataLoss
+from hls_gateway.domain.playlist.body import Body
 from hls_gateway.domain.playlist.catalogue import render_playlists
 from hls_gateway.domain.stream import Ended, Entry, Record
 from hls_gateway.domain.timeline import Timeline, append_record, touched_renditions
@@ -64,6 +65,11 @@ def split_histories(draw: st.DrawFn) -> tuple[list[Entry], list[Record]]:
     return entries, records
 
 
+def playlists(timeline: Timeline) -> dict[str, str]:
+    """All playlists, written from nothing."""
+    return dict(render_playlists(timeline, None, {}))
+
+
 def told(timeline: Timeline) -> object:
     """All that a timeline tells, but how many records it came in."""
     return timeline.stream, dict(timeline.renditions), timeline.ended
@@ -75,7 +81,7 @@ def test_any_split_into_records_gives_the_same_timeline(history: tuple[list[Entr
     entries, records = history
     split, whole = fold(records), timeline_of(*entries)
     assert told(split) == told(whole)
-    assert dict(render_playlists(split, None)) == dict(render_playlists(whole, None))
+    assert playlists(split) == playlists(whole)
 
 
 @settings(max_examples=50)
@@ -93,14 +99,15 @@ def test_a_replayed_record_changes_nothing(
 @settings(max_examples=50)
 @given(split_histories())
 def test_printing_what_a_record_touched_is_enough(history: tuple[list[Entry], list[Record]]) -> None:
-    """A gateway prints only these, so no other playlist may have changed."""
+    """A gateway prints only these, and writes only what is new in them."""
     _, records = history
     printed: dict[str, str] = {}
+    bodies: dict[str, Body] = {}
     timeline = EMPTY
     for record in records:
         timeline = append_record(timeline, record)
-        printed |= dict(render_playlists(timeline, touched_renditions(record)))
-        assert printed == dict(render_playlists(timeline, None))
+        printed |= dict(render_playlists(timeline, touched_renditions(record), bodies))
+        assert printed == playlists(timeline)
 
 
 def test_a_hole_in_the_numbers_is_data_loss() -> None:

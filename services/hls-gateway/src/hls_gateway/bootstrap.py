@@ -24,7 +24,7 @@ from hls_gateway.config import GatewayConfig
 from hls_gateway.editions.shelf import Shelf, ShelfLimits
 from hls_gateway.http import GatewaySite, print_page, print_playlist
 from hls_gateway.service import GatewayService
-from hls_gateway.servicer import SERVICE, GatewayServicer
+from hls_gateway.servicer import PUBLIC_SERVICES, SERVICE, GatewayServicer
 from hls_gateway.webserver.content import Content
 from hls_gateway.webserver.limits import Limits
 from hls_gateway.webserver.server import WebServer
@@ -79,7 +79,11 @@ async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
 @asynccontextmanager
 async def _grpc(config: GatewayConfig) -> AsyncIterator[int]:
     async with serve(
-        config.grpc_address, _register, services=(SERVICE,), grace_s=config.shutdown_grace_s
+        config.grpc_address,
+        _register,
+        services=(SERVICE,),
+        described=PUBLIC_SERVICES,
+        grace_s=config.shutdown_grace_s,
     ) as (_, port):
         yield port
 

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from chassis.errors import NotFound
 from hls_gateway.domain.cache_rules import refreshed
+from hls_gateway.domain.playlist.body import Body
 from hls_gateway.domain.playlist.catalogue import render_playlists
 from hls_gateway.domain.stream import Record, Stream
 from hls_gateway.domain.timeline import Timeline, append_record, touched_renditions
@@ -22,6 +23,7 @@ class Edition(Generic[Printed]):
         self.timeline = Timeline(stream=stream)
         self._press = press
         self._playlists: dict[str, Printed] = {}
+        self._bodies: dict[str, Body] = {}
         self._cache_control = refreshed(stream.target_duration_s)
 
     def playlist(self, path: str) -> Printed:
@@ -46,5 +48,5 @@ class Edition(Generic[Printed]):
 
     def print_playlists(self, touched: frozenset[str] | None = None) -> None:
         """Print the playlists of the named renditions, by default of all."""
-        for path, text in render_playlists(self.timeline, touched):
+        for path, text in render_playlists(self.timeline, touched, self._bodies):
             self._playlists[path] = self._press(text, cache_control=self._cache_control)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
-from hls_gateway.domain.names import init_uri, segment_uri
+from hls_gateway.domain.names import segment_uri
 from hls_gateway.domain.playlist import tags
+from hls_gateway.domain.playlist.body import EMPTY, Body, grow_body
 from hls_gateway.domain.stream import Segment, Stream, StreamKind
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
@@ -13,23 +14,28 @@ from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 _VERSION_DECIMALS, _VERSION_MAP = 3, 6
 
 
-def render_media(timeline: Timeline, rendition: RenditionTimeline) -> str:
-    """Render the media playlist of a rendition that has at least one segment."""
-    stream, segments = timeline.stream, rendition.segments
-    has_map = any(segment.init_key for segment in segments)
-    ended = timeline.ended or rendition.ended
-    return tags.document(
+def grow_media(body: Body, timeline: Timeline, known: RenditionTimeline) -> Body:
+    """Write the segments that are new in a rendition."""
+    return grow_body(body, timeline.stream, known.segments, _segment_lines)
+
+
+def render_media(timeline: Timeline, known: RenditionTimeline, body: Body = EMPTY) -> str:
+    """Render the media playlist of a rendition that has at least one segment.
+
+    `body` is what was written of it before; the text is the same without.
+    """
+    stream, ended = timeline.stream, timeline.ended or known.ended
+    head = tags.document(
         (
             tags.EXTM3U,
-            tags.version(_VERSION_MAP if has_map else _VERSION_DECIMALS),
+            tags.version(_VERSION_MAP if known.inits else _VERSION_DECIMALS),
             tags.target_duration(stream.target_duration_s),
             *growth(stream.kind, ended=ended),
             tags.INDEPENDENT_SEGMENTS,
-            tags.media_sequence(segments[0].msn),
-            *body(stream, segments, _segment_lines),
-            *ending(ended=ended),
+            tags.media_sequence(known.segments[0].msn),
         )
     )
+    return head + grow_media(body, timeline, known).text + ending(ended=ended)
 
 
 def growth(kind: StreamKind, *, ended: bool) -> Iterator[str]:
@@ -43,28 +49,9 @@ def growth(kind: StreamKind, *, ended: bool) -> Iterator[str]:
         yield tags.start(0)
 
 
-def body(
-    stream: Stream, segments: Iterable[Segment], lines_of: Callable[[Stream, Segment], Iterable[str]]
-) -> Iterator[str]:
-    """Write segments, and between them what changes from one to the next."""
-    discontinuity_sequence, init_key = 0, ""
-    for index, segment in enumerate(segments):
-        if segment.discontinuity_sequence != discontinuity_sequence:
-            # Before the first segment it tells how many have left the playlist (4.4.3.3).
-            discontinuity_sequence = segment.discontinuity_sequence
-            yield tags.DISCONTINUITY if index else tags.discontinuity_sequence(discontinuity_sequence)
-        if segment.init_key not in {"", init_key}:
-            init_key = segment.init_key
-            yield tags.map_section(init_uri(stream, init_key))
-        if segment.program_date_time:
-            yield tags.program_date_time(segment.program_date_time)
-        yield from lines_of(stream, segment)
-
-
-def ending(*, ended: bool) -> Iterator[str]:
+def ending(*, ended: bool) -> str:
     """Say that nothing will be added."""
-    if ended:
-        yield tags.ENDLIST
+    return tags.document([tags.ENDLIST]) if ended else ""
 
 
 def _segment_lines(stream: Stream, segment: Segment) -> Iterator[str]:
