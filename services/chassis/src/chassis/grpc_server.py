@@ -55,6 +55,7 @@ async def serve(
     register: Callable[[grpc.aio.Server], None],
     *,
     services: Sequence[str],
+    described: Sequence[str] = (),
     grace_s: float,
     drain_s: float = 0.0,
 ) -> AsyncIterator[tuple[Health, int]]:
@@ -64,6 +65,7 @@ async def serve(
         address: host:port to listen on; port 0 takes a free one.
         register: Adds the servicers.
         services: Their full names, for health and reflection.
+        described: Full names of services that others serve, for reflection alone; their stubs must be loaded.
         grace_s: How long calls in flight may go on when the server stops.
         drain_s: How long to answer NOT_SERVING before new calls are refused, so that clients move on.
 
@@ -74,7 +76,8 @@ async def serve(
     register(server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    known = (*services, *described, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(known, server)
     port = server.add_insecure_port(address)
     state = Health(health_servicer, services)
     await state.set_serving(True)
