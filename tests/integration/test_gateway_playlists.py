@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from support.gateway import (
     video,
 )
 from support.playlists import read_playlist
+from support.ports import free_ports
 from support.timeline_peer import TimelinePeer, running_peer
 
 MASTER = "/hls/talk/master.m3u8"
@@ -172,6 +174,22 @@ class TestDistributorAway:
                 assert resumed.after_sequence == sequence - 1
         finally:
             await scene_of.__aexit__(None, None, None)
+
+    async def test_another_replica_takes_over(self, tmp_path: Path) -> None:
+        first, second = free_ports(2)
+        replicas = f"ipv4:127.0.0.1:{first},127.0.0.1:{second}"
+        async with AsyncExitStack() as stack:
+            dying = await stack.enter_async_context(AsyncExitStack())
+            peer = await dying.enter_async_context(running_peer(address=f"127.0.0.1:{first}"))
+            scene = await stack.enter_async_context(
+                running_gateway(tmp_path, peer, distributor_address=replicas)
+            )
+            await publish(scene, [video(), segment(0)])
+            assert (await scene.get(HIGH)).status == 200
+            await stack.enter_async_context(running_peer(peer, address=f"127.0.0.1:{second}"))
+            await dying.aclose()
+            peer.append("talk", segment(1))
+            await until(scene, HIGH, "segment_1.m4s")
 
     async def test_what_is_not_held_is_503_with_retry_after(self, tmp_path: Path) -> None:
         async with running_peer() as peer:

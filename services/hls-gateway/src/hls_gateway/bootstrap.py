@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -43,6 +44,7 @@ async def gateway(config: GatewayConfig, stopping: Stopping) -> AsyncIterator[No
     """Run the gateway for as long as the block lasts."""
     async with serve_gateway(config, stopping) as ports:
         log.info("gateway listening", http_port=ports.http_port, grpc_port=ports.grpc_port)
+        gc.freeze()  # what was loaded so far stays: a full collection need not look at it again
         yield
 
 

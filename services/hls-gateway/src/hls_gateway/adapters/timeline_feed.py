@@ -51,7 +51,8 @@ class TimelineFeed:
             except (NotFound, InvalidArgument):
                 raise
             except WeirError as error:
-                log.info("watch broke off", error=error.message, **{STREAM: stream_id})
+                if retry_s == _FIRST_RETRY_S:  # once for each time the distributor goes away
+                    log.info("watch broke off", error=error.message, **{STREAM: stream_id})
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, _LAST_RETRY_S)
 
