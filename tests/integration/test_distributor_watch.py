@@ -16,6 +16,10 @@ from weir.timeline.v1 import timeline_pb2_grpc
 
 from chassis import errors
 from chassis.grpc_client import open_channel, peer_errors
+from chassis.grpc_server import serve
+from chassis.messaging import connect
+from distributor.bootstrap import SERVICES, build
+from distributor.config import DistributorConfig
 from support.distributor import (
     Distributor,
     ended,
@@ -291,6 +295,28 @@ async def test_a_hundred_watchers_hear_the_same(distributor: Distributor) -> Non
     for watcher in watchers:
         assert await watcher.until(20) == list(range(20))
         await watcher.stop()
+
+
+async def test_watchers_share_a_tail_and_the_last_one_ends_it(nats_server: NatsServer) -> None:
+    config = DistributorConfig(nats_url=nats_server.url)
+    async with connect(config, name="test") as client:
+        room = await build(config, client)
+        async with (
+            serve("127.0.0.1:0", room.register, services=SERVICES, grace_s=0) as (_, port),
+            open_channel(f"127.0.0.1:{port}") as channel,
+        ):
+            timeline = timeline_pb2_grpc.TimelineServiceStub(channel)
+            writer = await open_writer(timeline)
+            await writer.append(rendition(), segment(0))
+            watchers = [Watcher(timeline) for _ in range(20)]
+            for watcher in watchers:
+                await watcher.until_caught_up()
+            assert (len(room.feeds.ledgers), len(room.feeds.registry)) == (1, 1)
+            for watcher in watchers:
+                await watcher.stop()
+            async with asyncio.timeout(10):
+                while len(room.feeds.ledgers) or len(room.feeds.registry):  # noqa: ASYNC110 - elsewhere
+                    await asyncio.sleep(0.05)
 
 
 async def test_five_hundred_records_are_replayed_as_a_few_at_once(distributor: Distributor) -> None:

@@ -67,3 +67,21 @@ async def test_a_failure_drops_what_waits_and_stays() -> None:
     for _ in range(2):
         with pytest.raises(NotFound):
             await box.take()
+
+
+async def test_a_cancellation_that_was_lost_on_the_way_ends_the_wait() -> None:
+    box = mailbox()
+    leaving = asyncio.Event()
+
+    async def watch() -> str:
+        try:
+            await leaving.wait()
+        except asyncio.CancelledError:
+            box.put("an answer came at the same moment", 1)
+        return await box.take()
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching

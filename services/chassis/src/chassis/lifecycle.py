@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -13,6 +13,8 @@ import uvloop
 from chassis import telemetry
 from chassis.config import ServiceConfig
 from chassis.telemetry import log
+
+_CANCEL_AGAIN_S = 0.5
 
 Config = TypeVar("Config", bound=ServiceConfig)
 
@@ -62,6 +64,19 @@ def run_service(
         uvloop.run(_run(service, config))
     finally:
         telemetry.shut_down()
+
+
+async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once may not be enough: until Python 3.12 a cancellation that meets the result of a `wait_for` is lost,
+    and the NATS client waits so for every answer.
+    """
+    pending: Iterable[asyncio.Task[Any]] = tasks
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
 
 
 async def _run(

@@ -15,7 +15,7 @@ from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
 
 from chassis.errors import WeirError
 from chassis.grpc_server import serve
-from chassis.lifecycle import Stopping
+from chassis.lifecycle import Stopping, end_tasks
 from chassis.messaging import connect
 from chassis.telemetry import log
 from distributor.adapters import ledger_store, registry_store
@@ -131,9 +131,7 @@ async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> As
                 await asyncio.sleep(config.drain_s)
                 room.feeds.close()  # watchers end with UNAVAILABLE and go to another replica at once
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
 
 
 @asynccontextmanager

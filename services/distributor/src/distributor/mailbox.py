@@ -58,6 +58,7 @@ class Mailbox(Generic[Item]):
         Raises:
             WeirError: What `fail` was given, or WATCHER_TOO_SLOW.
         """
+        _heed_cancellation()
         await self._filled.wait()
         if self._failure:
             raise self._failure
@@ -66,3 +67,10 @@ class Mailbox(Generic[Item]):
         if not self._items:
             self._filled.clear()
         return item
+
+
+def _heed_cancellation() -> None:
+    """End here if the watcher left, and its cancellation met an answer of NATS: Python 3.11 lost it then."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

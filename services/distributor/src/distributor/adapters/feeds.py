@@ -126,6 +126,10 @@ class Tails(Generic[Item]):
         self._tails: dict[str, Tail[Item]] = {}
         self._closed: WeirError | None = None
 
+    def __len__(self) -> int:
+        """Subjects that are followed."""
+        return len(self._tails)
+
     @asynccontextmanager
     async def follow(self, subject: str, mailbox: Mailbox[Item]) -> AsyncIterator[int]:
         """Put each new item of a subject into a mailbox; yields the sequence behind which they begin.
