@@ -1,7 +1,7 @@
 """A transcoder's use-cases over real stores, with a fuse: at the chosen step the process dies.
 
-Each call of a port is a step. A dead process does nothing more; what it had taken from the queue comes back after
-ack_wait, as it would.
+Each call of a port is a step. A dead process does nothing more; what it had taken from the queue comes back
+after ack_wait, as it would.
 """
 
 from __future__ import annotations

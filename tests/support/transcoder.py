@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,10 +77,12 @@ class Transcoder:
 
     async def finish(self, recording_id: str = "film", *, timeout_s: float = 60.0) -> pb.JobProgress:
         """Wait for the job's end."""
-        async with asyncio.timeout(timeout_s):
-            while (job := await self.progress(recording_id)).state not in ENDED:  # noqa: ASYNC110 - polled
-                await asyncio.sleep(0.05)
-        return job
+
+        async def has_ended() -> bool:
+            return (await self.progress(recording_id)).state in ENDED
+
+        await until(has_ended, timeout_s=timeout_s)
+        return await self.progress(recording_id)
 
     async def ledger(self, recording_id: str = "film") -> Ledger:
         """Everything that is announced."""
@@ -99,6 +101,13 @@ class Transcoder:
 
     def read(self, key: str) -> bytes:
         return (self.objects / key).read_bytes()
+
+
+async def until(holds: Callable[[], Awaitable[bool]], *, timeout_s: float = 10.0) -> None:
+    """Wait until something holds that nobody announces."""
+    async with asyncio.timeout(timeout_s):
+        while not await holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.02)
 
 
 class Ledger:

@@ -65,6 +65,10 @@ class HttpFetcher:
             async with self._session() as session, self._answer(session, url) as answer:
                 async for piece in answer.content.iter_chunked(PIECE_BYTES):
                     yield piece
+        except aiohttp.InvalidURL as error:
+            raise InvalidArgument(
+                f"source_url cannot be read as a URL: {error}", reason="INVALID_SOURCE_URL", field="source_url"
+            ) from error
         except aiohttp.ClientPayloadError as error:
             raise Unavailable(f"source_url broke off: {error}", reason="FETCH_BROKE_OFF") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
