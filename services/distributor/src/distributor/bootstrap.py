@@ -66,6 +66,7 @@ class Room:
     timelines: Timelines
     streams: Streams
     watches: Watches
+    folds: Folds
     feeds: NatsFeeds
     needs: NatsNeeds
     now: Callable[[], datetime]
@@ -103,6 +104,7 @@ async def build(config: DistributorConfig, client: Client) -> Room:
             queue_count=config.watch_queue_count,
             queue_bytes=config.watch_queue_bytes,
         ),
+        folds=folds,
         feeds=feeds,
         needs=NatsNeeds(client),
         now=_now,
