@@ -23,12 +23,12 @@ from hls_gateway.adapters.page_files import read_pages
 from hls_gateway.adapters.timeline_feed import TimelineFeed
 from hls_gateway.config import GatewayConfig
 from hls_gateway.editions.shelf import Shelf, ShelfLimits
-from hls_gateway.http import GatewaySite, print_page, print_playlist
+from hls_gateway.http import GatewaySite, LoggedSite, print_page, print_playlist
 from hls_gateway.service import GatewayService
 from hls_gateway.servicer import PUBLIC_SERVICES, SERVICE, GatewayServicer
 from hls_gateway.webserver.content import Content
 from hls_gateway.webserver.limits import Limits
-from hls_gateway.webserver.server import WebServer
+from hls_gateway.webserver.server import Site, WebServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
         stack.callback(sweeping.cancel)
         stack.callback(shelf.close)
         store = MediaStore(open_store(config.storage_url), _store_limits(config))
-        site = GatewaySite(GatewayService(shelf, store), _pages(), logs_all=config.request_log == "all")
+        site = GatewaySite(GatewayService(shelf, store), _pages())
         grpc_port = await stack.enter_async_context(_grpc(config))
         http_port = await stack.enter_async_context(_http(config, site))
         yield Ports(http_port=http_port, grpc_port=grpc_port)
@@ -66,7 +66,8 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
 
 @asynccontextmanager
 async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
-    server = WebServer(site, _http_limits(config))
+    served: Site = LoggedSite(site) if config.request_log == "all" else site
+    server = WebServer(served, _http_limits(config))
     host, _, port = config.http_address.rpartition(":")
     http_port = await server.listen(host, int(port))
     site.ready = True

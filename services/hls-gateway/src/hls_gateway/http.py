@@ -29,6 +29,7 @@ from hls_gateway.routes import MediaRoute, PageRoute, PlaylistRoute, ProbeRoute,
 from hls_gateway.service import GatewayService, HeldMedia, StreamedMedia
 from hls_gateway.webserver.content import Content, Representation
 from hls_gateway.webserver.messages import Later, Refusal, Request, Response, render_head
+from hls_gateway.webserver.server import Site
 
 _PREFLIGHT = Response(
     HTTPStatus.NO_CONTENT,
@@ -61,31 +62,13 @@ def print_page(body: bytes, *, content_type: str, compress: bool) -> Content:
 class GatewaySite:
     """Everything that is served over HTTP."""
 
-    def __init__(
-        self, service: GatewayService[Content], pages: Mapping[str, Content], *, logs_all: bool
-    ) -> None:
+    def __init__(self, service: GatewayService[Content], pages: Mapping[str, Content]) -> None:
         self.ready = False
         self._service = service
         self._pages = pages
-        self._logs_all = logs_all
 
     def answer(self, request: Request) -> Response | Later:
         """Answer a request, at once if it can be."""
-        if self._logs_all:
-            return partial(self._answer_logged, request)
-        return self._answer(request)
-
-    def refuse(self, refusal: Refusal) -> Response:
-        """Say why a request is not even looked at."""
-        log.info("http request refused", status=refusal.status.value, reason=refusal.reason)
-        return refusal_response(refusal)
-
-    def failed(self, error: Exception) -> Response:
-        """Log what nobody expected."""
-        log.error("http request failed unexpectedly", exc_info=error)
-        return internal_response()
-
-    def _answer(self, request: Request) -> Response | Later:
         if request.method not in {b"GET", b"HEAD"}:
             return _PREFLIGHT if request.method == b"OPTIONS" else method_response(request.method)
         try:
@@ -98,18 +81,15 @@ class GatewaySite:
         except WeirError as error:
             return _refused(request, error)
 
-    async def _answer_logged(self, request: Request) -> Response:
-        start = time.monotonic()
-        answer = self._answer(request)
-        response = answer if isinstance(answer, Response) else await answer()
-        log.info(
-            "http request",
-            method=request.method.decode("latin-1"),
-            target=request.target.decode("latin-1"),
-            status=response.status,
-            duration_ms=round((time.monotonic() - start) * 1e3, 3),
-        )
-        return response
+    def refuse(self, refusal: Refusal) -> Response:
+        """Say why a request is not even looked at."""
+        log.info("http request refused", status=refusal.status.value, reason=refusal.reason)
+        return refusal_response(refusal)
+
+    def failed(self, error: Exception) -> Response:
+        """Log what nobody expected."""
+        log.error("http request failed unexpectedly", exc_info=error)
+        return internal_response()
 
     def _playlist(self, request: Request, route: PlaylistRoute) -> Response | Later:
         edition = self._service.edition_now(route.stream_id, route.incarnation)
@@ -155,6 +135,32 @@ class GatewaySite:
         if self.ready:
             return _probe_response(HTTPStatus.OK, b'{"status":"ready"}')
         return _probe_response(HTTPStatus.SERVICE_UNAVAILABLE, b'{"status":"stopping"}')
+
+
+class LoggedSite:
+    """A site of which every request gets a log line."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.refuse = site.refuse
+        self.failed = site.failed
+
+    def answer(self, request: Request) -> Later:
+        """Answer a request and log it."""
+        return partial(self._answer, request)
+
+    async def _answer(self, request: Request) -> Response:
+        start = time.monotonic()
+        answer = self._site.answer(request)
+        response = answer if isinstance(answer, Response) else await answer()
+        log.info(
+            "http request",
+            method=request.method.decode("latin-1"),
+            target=request.target.decode("latin-1"),
+            status=response.status,
+            duration_ms=round((time.monotonic() - start) * 1e3, 3),
+        )
+        return response
 
 
 def _media_cache(route: MediaRoute, edition: Edition[Content]) -> str:

@@ -65,10 +65,7 @@ class GatewayService(Generic[Printed]):
     def __init__(self, shelf: Shelf[Printed], store: MediaStore) -> None:
         self._shelf = shelf
         self._store = store
-
-    def edition_now(self, stream_id: str, incarnation: str) -> Edition[Printed] | None:
-        """Give a stream's edition if it is held; an empty incarnation stands for the current one."""
-        return self._shelf.edition_now(stream_id, incarnation)
+        self.edition_now = shelf.edition_now  # not wrapped: it is asked at every request
 
     async def edition(self, stream_id: str, incarnation: str) -> Edition[Printed]:
         """Give a stream's edition.

@@ -134,6 +134,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End at once; what the kernel still holds for the client goes too."""
+        self._ending = True
         if sock := self._transport.get_extra_info("socket"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
@@ -144,10 +145,14 @@ class Connection(asyncio.Protocol):
         """Answer as many of the waiting requests as can be answered now."""
         while not (self._task or self._writable or self._ending):
             if not self._queue:
-                self._rest()
+                if self._reader.finished or self._unread:
+                    self._rest()
                 return
             request = self._queue.popleft()
-            answer = self._server.answer(request)
+            try:
+                answer = self._server.site.answer(request)
+            except Exception as error:  # noqa: BLE001 - the edge of the site
+                answer = self._server.site.failed(error)
             if isinstance(answer, Response):
                 self._send(request, answer)
             else:
@@ -156,7 +161,7 @@ class Connection(asyncio.Protocol):
     def _rest(self) -> None:
         """Nothing is left to answer: refuse, close, or listen."""
         if self._reader.refusal:
-            self._end_with(self._server.refuse(self._reader.refusal))
+            self._end_with(self._server.site.refuse(self._reader.refusal))
         elif self._reader.finished:
             self._close()
         elif self._unread:
@@ -164,8 +169,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _send(self, request: Request, response: Response) -> None:
-        last = self._is_last(request)
-        self._write(response, b"" if request.method == b"HEAD" else response.body, last=last)
+        last = not request.keep_alive or self._is_last()
+        self._write(response.head, b"" if request.method == b"HEAD" else response.body, last)
         if response.release:
             self._release = response.release
             if not self._writable:
@@ -174,7 +179,10 @@ class Connection(asyncio.Protocol):
             self._close()
 
     async def _send_later(self, request: Request, later: Later) -> None:
-        response = await self._server.settled(later)
+        try:
+            response = await later()
+        except Exception as error:  # noqa: BLE001 - the edge of the site
+            response = self._server.site.failed(error)
         if response.pieces and request.method != b"HEAD":
             await self._send_pieces(request, response, response.pieces())
         else:
@@ -184,17 +192,16 @@ class Connection(asyncio.Protocol):
 
     async def _send_pieces(self, request: Request, response: Response, pieces: AsyncGenerator[bytes]) -> None:
         """Send at the client's pace; a body that breaks off breaks the connection, so that it is noticed."""
-        last = self._is_last(request)
+        last = not request.keep_alive or self._is_last()
         try:
-            self._write(response, b"", last=last)
+            self._write(response.head, b"", last)
             async with aclosing(pieces):
                 async for piece in pieces:
                     self._transport.write(piece)
-                    self._server.count_sent(len(piece))
                     if self._writable:
                         await self._writable
         except Exception as error:  # noqa: BLE001 - the edge of the site
-            self._server.broken(error)
+            self._server.site.failed(error)
             self.abort()
         finally:
             if response.release:
@@ -202,20 +209,19 @@ class Connection(asyncio.Protocol):
         if last:
             self._close()
 
-    def _write(self, response: Response, body: bytes | memoryview, *, last: bool) -> None:
+    def _write(self, head: bytes, body: bytes | memoryview, last: bool) -> None:
         server = self._server
         tail = server.last_tail if last else server.tail
         if len(body) < _JOIN_BYTES:
-            self._transport.write(b"".join((response.head, tail, body)))
+            self._transport.write(b"".join((head, tail, body)))
         else:
-            self._transport.write(response.head + tail)
+            self._transport.write(head + tail)
             self._transport.write(body)
         self._since = server.now
-        server.count_answer(response.status, len(body))
 
-    def _is_last(self, request: Request) -> bool:
-        reader = self._reader
-        return not request.keep_alive or (reader.finished and not self._queue and not reader.refusal)
+    def _is_last(self) -> bool:
+        """Tell whether nothing more is to be said after this."""
+        return self._reader.finished and not self._queue and not self._reader.refusal
 
     def _check_pace(self, least_bytes: float) -> None:
         unsent_bytes = self._count_unsent()
@@ -232,7 +238,7 @@ class Connection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() + int(_INT.unpack(in_kernel)[0])
 
     def _end_with(self, response: Response) -> None:
-        self._write(response, response.body, last=True)
+        self._write(response.head, response.body, last=True)
         self._close()
 
     def _close(self) -> None:

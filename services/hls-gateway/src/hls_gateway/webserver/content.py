@@ -82,11 +82,14 @@ class Content:
 
     def answer(self, request: Request) -> Response:
         """Answer a GET or HEAD."""
-        accepted = request.headers.get(b"accept-encoding")
+        headers = request.headers
+        encoded = self._plain
         # A range is one of the plain bytes, whoever compresses on the way.
-        if self._gzip and accepted and b"range" not in request.headers and accepts_gzip(accepted):
-            return self._gzip.answer(request)
-        return self._plain.answer(request)
+        if b"accept-encoding" in headers and self._gzip and b"range" not in headers:
+            encoded = self._gzip if accepts_gzip(headers[b"accept-encoding"]) else encoded
+        if b"if-none-match" in headers or b"range" in headers:
+            return encoded.select(request)
+        return encoded.whole
 
 
 class _Encoded:
@@ -96,12 +99,10 @@ class _Encoded:
         self._body = body
         self._representation = Representation(etag=etag, size_bytes=len(body), headers=headers)
         whole = Selection(status=HTTPStatus.OK, length=len(body))
-        self._whole = Response(HTTPStatus.OK, self._representation.head(whole), body)
+        self.whole = Response(HTTPStatus.OK, self._representation.head(whole), body)
 
-    def answer(self, request: Request) -> Response:
-        headers = request.headers
-        if b"if-none-match" not in headers and b"range" not in headers:
-            return self._whole
+    def select(self, request: Request) -> Response:
+        """Answer a request with conditions."""
         selection = self._representation.select(request)
         body = self._body[selection.start : selection.start + selection.length]
         return Response(selection.status, self._representation.head(selection), body)

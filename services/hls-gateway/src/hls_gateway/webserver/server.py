@@ -8,7 +8,6 @@ timer for each would cost more than its answers.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Protocol
@@ -41,9 +40,7 @@ class WebServer:
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()
         self.tail = self.last_tail = b""  # what ends a head: Date, and whether the connection ends too
-        self.answer_counts: Counter[int] = Counter()
-        self.sent_bytes = 0
-        self._site = site
+        self.site = site
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._all_gone = asyncio.Event()
@@ -91,50 +88,19 @@ class WebServer:
         if not self._connections:
             self._all_gone.set()
 
-    def answer(self, request: Request) -> Response | Later:
-        """Ask the site."""
-        try:
-            return self._site.answer(request)
-        except Exception as error:  # noqa: BLE001 - the edge of the site
-            return self._site.failed(error)
-
-    async def settled(self, later: Later) -> Response:
-        """Wait for the site's answer."""
-        try:
-            return await later()
-        except Exception as error:  # noqa: BLE001 - the edge of the site
-            return self._site.failed(error)
-
-    def broken(self, error: Exception) -> None:
-        """Take note that an answer broke off."""
-        self._site.failed(error)
-
-    def refuse(self, refusal: Refusal) -> Response:
-        """Ask the site for the words of a refusal."""
-        return self._site.refuse(refusal)
-
     def too_slow(self) -> Response:
         """Say that a request did not arrive in time."""
         message = f"the request was not whole after {self.limits.head_timeout_s:g} s"
-        return self.refuse(
+        return self.site.refuse(
             Refusal(status=HTTPStatus.REQUEST_TIMEOUT, reason="REQUEST_TIMEOUT", message=message)
         )
 
     def overloaded(self) -> Response:
         """Say that there are too many connections."""
         message = f"{self.limits.connection_count} connections are open already: try again"
-        return self.refuse(
+        return self.site.refuse(
             Refusal(status=HTTPStatus.SERVICE_UNAVAILABLE, reason="TOO_MANY_CONNECTIONS", message=message)
         )
-
-    def count_answer(self, status: int, body_bytes: int) -> None:
-        """Count an answer and the bytes of its body."""
-        self.answer_counts[status] += 1
-        self.sent_bytes += body_bytes
-
-    def count_sent(self, body_bytes: int) -> None:
-        """Count more bytes of an answer."""
-        self.sent_bytes += body_bytes
 
     # From time to time.
 
