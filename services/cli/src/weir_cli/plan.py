@@ -146,7 +146,7 @@ def _plan_nats(wishes: Wishes, programs: Programs) -> Process:
     ]
     argv += ["--port", str(client.port), "--http_port", str(monitor.port)]
     return Process(
-        name=Kind.NATS,
+        name=str(Kind.NATS),
         kind=Kind.NATS,
         argv=tuple(argv),
         environment=wishes.environment,
@@ -156,7 +156,7 @@ def _plan_nats(wishes: Wishes, programs: Programs) -> Process:
 
 
 def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) -> Process:
-    name = kind if replica == 0 else f"{kind}-{replica + 1}"
+    name = str(kind) if replica == 0 else f"{kind}-{replica + 1}"
     grpc = wishes.address(_GRPC_OFFSETS[kind], replica)
     http = wishes.address(_GATEWAY_HTTP, replica) if kind is Kind.GATEWAY else None
     own = {"WEIR_GRPC_ADDRESS": str(grpc), "WEIR_SCRATCH_PATH": str(wishes.data / "scratch" / name)}
@@ -199,7 +199,7 @@ def _plan_envoy(config_path: Path, wishes: Wishes, programs: Programs) -> Proces
     argv += ["--disable-hot-restart"]  # it would claim shared memory that a second suite needs
     argv += ["--drain-time-s", "2"]  # no longer than a stop waits for requests in flight
     return Process(
-        name=Kind.ENVOY,
+        name=str(Kind.ENVOY),
         kind=Kind.ENVOY,
         argv=tuple(argv),
         environment=wishes.environment,
