@@ -159,10 +159,13 @@ def upload_messages(
         yield pb.UploadSourceRequest(last=True)
 
 
-def small_film(folder: Path, *, seconds: float = 12.0, sound: bool = True, name: str = "film.mp4") -> Path:
+def small_film(
+    folder: Path, *, seconds: float = 12.0, picture: bool = True, sound: bool = True, name: str = "film.mp4"
+) -> Path:
     """Make a source that takes a second to transcode; 12 s are three segments in two chunks."""
-    picture = Picture(width=160, height=90, count=round(seconds * 30))
-    return make_media(folder / name, Media(picture=picture, sound=Sound(seconds=seconds) if sound else None))
+    small = Picture(width=160, height=90, count=round(seconds * 30))
+    media = Media(picture=small if picture else None, sound=Sound(seconds=seconds) if sound else None)
+    return make_media(folder / name, media)
 
 
 def settings_for(nats_url: str, distributor_address: str, objects: Path, **settings: Any) -> dict[str, Any]:

@@ -31,7 +31,6 @@ MAX_RUNGS = 10
 MAX_PIECE_BYTES = 1024 * 1024
 RUNG_SIDES = range(16, 7681)
 RUNG_RATES_BPS = range(50_000, 100_000_001)
-SOURCE_SIZE_PIXELS = 7680  # the box of a rung that keeps the source's size
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TITLE = re.compile(rf"[^\x00-\x1f\x7f]{{0,{MAX_TITLE_CHARACTERS}}}")
@@ -326,10 +325,9 @@ def _rungs(rungs: Sequence[media_pb2.Rung]) -> tuple[Rung, ...]:
 def _rung(rung: media_pb2.Rung, at: str) -> Rung:
     require_id(rung.name, field=f"{at}.name")
     width, height = rung.width_pixels, rung.height_pixels
-    if not width and not height:
-        width = height = SOURCE_SIZE_PIXELS
-    _require_within(width, RUNG_SIDES, f"{at}.width_pixels")
-    _require_within(height, RUNG_SIDES, f"{at}.height_pixels")
+    if width or height:  # both 0: the source's own size
+        _require_within(width, RUNG_SIDES, f"{at}.width_pixels")
+        _require_within(height, RUNG_SIDES, f"{at}.height_pixels")
     _require_within(rung.video_bps, RUNG_RATES_BPS, f"{at}.video_bps")
     return Rung(name=rung.name, width_pixels=width, height_pixels=height, video_bps=rung.video_bps)
 

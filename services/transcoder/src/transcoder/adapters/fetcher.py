@@ -67,7 +67,9 @@ class HttpFetcher:
                     yield piece
         except aiohttp.InvalidURL as error:
             raise InvalidArgument(
-                f"source_url cannot be read as a URL: {error}", reason="INVALID_SOURCE_URL", field="source_url"
+                f"source_url cannot be read as a URL: {error}",
+                reason="INVALID_SOURCE_URL",
+                field="source_url",
             ) from error
         except aiohttp.ClientPayloadError as error:
             raise Unavailable(f"source_url broke off: {error}", reason="FETCH_BROKE_OFF") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,6 +17,9 @@ PIXELS_EXPONENT = 0.75
 
 PEAK_RATIO = 1.5
 """Peak over mean bitrate: below the factor 2 that Apple's HLS authoring specification 1.30 allows for VOD."""
+
+MIN_VIDEO_BPS = 1_000
+"""Rates are whole kilobits; the ledger takes no rendition without bits."""
 
 MIN_SIDE_PIXELS = 16
 """One macroblock: H.264 codes no less."""
@@ -82,7 +85,7 @@ def plan_ladder(video: VideoTrack, rungs: tuple[Rung, ...] = NAMED_RUNGS) -> tup
 
     Args:
         video: The source's picture.
-        rungs: Named rungs with their boxes, ascending in size.
+        rungs: Rungs with their boxes; a box of 0 times 0 is the source itself.
 
     Raises:
         InvalidArgument: `rungs` is empty.
@@ -92,11 +95,19 @@ def plan_ladder(video: VideoTrack, rungs: tuple[Rung, ...] = NAMED_RUNGS) -> tup
             "ladder: it has 0 rungs; give at least 1", reason="EMPTY_LADDER", field="profiles"
         )
     ladder: list[Rung] = []
-    for rung in sorted(rungs, key=lambda rung: rung.pixel_count):
+    for rung in sorted(_boxed(rungs, video), key=lambda rung: rung.pixel_count):
         fitted = _fit(rung, video)
         if not ladder or fitted.pixel_count >= MIN_STEP_RATIO * ladder[-1].pixel_count:
             ladder.append(fitted)
     return tuple(ladder)
+
+
+def _boxed(rungs: Iterable[Rung], video: VideoTrack) -> Iterator[Rung]:
+    for rung in rungs:
+        if rung.pixel_count:
+            yield rung
+        else:
+            yield replace(rung, width_pixels=video.width_pixels, height_pixels=video.height_pixels)
 
 
 def _fit(rung: Rung, video: VideoTrack) -> Rung:
@@ -110,7 +121,7 @@ def _fit(rung: Rung, video: VideoTrack) -> Rung:
         rung,
         width_pixels=fitted_width,
         height_pixels=fitted_height,
-        video_bps=round(rung.video_bps * share**PIXELS_EXPONENT / 1000) * 1000,
+        video_bps=max(MIN_VIDEO_BPS, round(rung.video_bps * share**PIXELS_EXPONENT / 1000) * 1000),
     )
 
 
