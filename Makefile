@@ -111,5 +111,6 @@ $(VENDOR)/hls.min.js: | .venv/.packages
 
 chromium:
 	@command -v chromium chromium-browser google-chrome >/dev/null \
-	    || $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get install --yes --quiet=2 chromium \
+	    || { as_root="$(if $(filter 0,$(shell id -u)),,sudo -n)"; \
+	     $$as_root apt-get update --quiet=2 && $$as_root apt-get install --yes --quiet=2 chromium; } \
 	    || echo "NO CHROMIUM: it could not be installed; the browser tests cannot run" >&2

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
+from weir.transcoder.v1 import transcoder_pb2
 
 from support.edge import Door, Reply, running_door
 from support.scripted import Call, Request, Response
@@ -55,6 +56,12 @@ def _error(reply: Reply) -> tuple[int, int, str]:
     assert info["domain"] == "weir"
     assert set(info) == {"@type", "reason", "domain", "metadata"}
     return reply.status, document["code"], info["reason"]
+
+
+def test_the_id_in_the_path_wins_over_the_query(door: Door) -> None:
+    door.request("GET", "/api/v1/recordings/mine?recording_id=theirs")
+    (message,) = door.grpc["transcoder"].calls[-1].messages
+    assert transcoder_pb2.GetRecordingRequest.FromString(message).recording_id == "mine"
 
 
 class TestErrors:
