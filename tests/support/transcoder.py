@@ -195,7 +195,7 @@ async def transcoder_process(
     nats_url: str, distributor: Distributor, objects: Path, **settings: Any
 ) -> AsyncIterator[tuple[Transcoder, asyncio.subprocess.Process]]:
     """Run one replica as a process, to be killed; it is dead when the block ends."""
-    address = f"127.0.0.1:{free_base()}"
+    address = f"127.0.0.1:{free_base(1)}"
     values = settings_for(nats_url, distributor.address, objects, **settings) | {"grpc_address": address}
     environment = {f"WEIR_{name.upper()}": str(value) for name, value in values.items()}
     process = await asyncio.create_subprocess_exec(
