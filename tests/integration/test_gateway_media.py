@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ async def test_an_announced_object_that_is_gone_is_404(scene: Scene) -> None:
     assert (await scene.get(path)).status == 200
 
 
-@pytest.mark.parametrize("settings", [{"media_object_bytes": 100_000}, {"media_memory_bytes": 200_000}])
+@pytest.mark.parametrize("settings", [{"media_object_bytes": 100_000}, {"media_memory_bytes": 2**20}])
 async def test_what_finds_no_room_is_streamed(tmp_path: Path, settings: dict[str, int]) -> None:
     async with running_scene(tmp_path, **settings) as scene:
         await publish(scene, [video(), segment(0, size_bytes=1_000_000)])
@@ -139,15 +140,17 @@ async def test_what_finds_no_room_is_streamed(tmp_path: Path, settings: dict[str
 
 async def test_reservations_come_back_however_an_answer_ends(tmp_path: Path) -> None:
     async with running_scene(
-        tmp_path, media_object_bytes=0, media_stream_count=1, storage_timeout_s=0.5
+        tmp_path, media_object_bytes=0, media_memory_bytes=2**20, storage_timeout_s=0.3
     ) as scene:
         await publish(scene, [video(), segment(0, size_bytes=8_000_000)])
-        async with scene.connection() as (reader, writer):
-            writer.write(f"GET {SEGMENT} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-            await reader.readexactly(1000)
-            busy = await scene.get(SEGMENT)  # the only one that may stream is still at it
+        async with AsyncExitStack() as slow:
+            for _ in range(4):  # as many as may stream within 1 MiB
+                reader, writer = await slow.enter_async_context(scene.connection())
+                writer.write(f"GET {SEGMENT} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+                await reader.readexactly(1000)
+            busy = await scene.get(SEGMENT)
             assert (busy.status, json.loads(busy.body)["details"][0]["reason"]) == (503, "TOO_MANY_READS")
-        for method in ("HEAD", "GET", "HEAD", "GET"):
+        for method in ("HEAD", "GET") * 4:
             assert (await scene.get(SEGMENT, method=method)).status == 200
 
 
@@ -187,7 +190,7 @@ class CountingStore(ObjectStore):
 
 
 class TestMemory:
-    LIMITS = StoreLimits(memory_bytes=1000, object_bytes=600, read_timeout_s=0.2)
+    LIMITS = StoreLimits(memory_bytes=2000, object_bytes=600, piece_bytes=250, read_timeout_s=0.2)
 
     async def filled(self, *sizes: int) -> tuple[CountingStore, MediaStore]:
         storage = CountingStore()
@@ -208,25 +211,52 @@ class TestMemory:
         assert {id(one) for one in found} == {id(media.held("o/0"))}
 
     async def test_the_least_recently_used_goes_first(self) -> None:
-        _, media = await self.filled(400, 400, 400)
-        for number in (0, 1, 0, 2):
-            await media.read(f"o/{number}", 400)
-        assert [media.held(f"o/{number}") is not None for number in range(3)] == [True, False, True]
-        assert media.memory_bytes == 800
+        _, media = await self.filled(*[600] * 4)
+        for number in (0, 1, 2, 0, 3):
+            await media.read(f"o/{number}", 600)
+        assert [media.held(f"o/{number}") is not None for number in range(4)] == [True, False, True, True]
+        assert media.memory_bytes == 1800
 
-    async def test_what_is_being_sent_stays_and_counts(self) -> None:
+    async def test_what_is_being_sent_stays(self) -> None:
+        _, media = await self.filled(*[600] * 4)
+        held = await media.read("o/0", 600)
+        assert held
+        held.pin()
+        for number in (1, 2, 3):
+            await media.read(f"o/{number}", 600)
+        assert media.held("o/0") is held
+        assert media.held("o/1") is None
+        held.unpin()
+        for number in (1, 2, 3):
+            await media.read(f"o/{number}", 600)
+        assert media.held("o/0") is None
+
+    async def test_half_of_the_memory_is_for_what_is_being_sent_whole(self) -> None:
         _, media = await self.filled(500, 500, 500)
         for number in range(2):
             held = await media.read(f"o/{number}", 500)
             assert held
             held.pin()
-        assert await media.read("o/2", 500) is None  # there is no room: it has to be streamed
-        first = media.held("o/0")
-        assert first
-        first.unpin()
+        assert await media.read("o/2", 500) is None  # it has to be streamed, and can be
+        await media.reserve_stream()
+        await media.reserve_stream()
+        assert media.memory_bytes == 2000
+        with pytest.raises(Unavailable, match="in use"):
+            await media.reserve_stream()
+        assert held
+        held.unpin()
         assert await media.read("o/2", 500)
-        assert media.held("o/0") is None
-        assert media.memory_bytes == 1000
+
+    async def test_a_stream_waits_until_another_ends(self) -> None:
+        _, media = await self.filled(100)
+        for _ in range(4):
+            await media.reserve_stream()
+        waiting = asyncio.create_task(media.reserve_stream())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        media.release_stream()
+        await waiting
+        assert media.memory_bytes == 2000
 
     async def test_reads_under_way_count_too(self) -> None:
         storage, media = await self.filled(600, 600)
@@ -236,6 +266,7 @@ class TestMemory:
         assert await media.read("o/1", 600) is None
         storage.gate.set()
         assert await reading
+        assert await media.read("o/1", 600)
 
     async def test_what_is_too_large_is_never_held(self) -> None:
         storage, media = await self.filled(601)
@@ -257,3 +288,10 @@ class TestMemory:
         _, media = await self.filled(300)
         await media.read("o/0", 500)
         assert media.memory_bytes == 300
+
+    async def test_streamed_pieces_make_the_whole(self) -> None:
+        storage, media = await self.filled(1)
+        await storage.put("o/large", pattern(10_007, seed=1))
+        pieces = [piece async for piece in media.stream("o/large", 5, 10_000)]
+        assert b"".join(pieces) == pattern(10_007, seed=1)[5:10_005]
+        assert max(map(len, pieces)) == 250

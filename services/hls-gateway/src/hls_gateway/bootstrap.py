@@ -117,7 +117,6 @@ def _store_limits(config: GatewayConfig) -> StoreLimits:
     return StoreLimits(
         memory_bytes=config.media_memory_bytes,
         object_bytes=config.media_object_bytes,
-        stream_count=config.media_stream_count,
         read_timeout_s=config.storage_timeout_s,
     )
 

@@ -23,14 +23,11 @@ class GatewayConfig(ServiceConfig):
     distributor_address: str = "dns:///distributor:50053"
     """The distributor, host:port; dns:///host:port spreads over all of its replicas."""
 
-    media_memory_bytes: Annotated[int, Field(ge=0, le=64 * 1024 * MEBIBYTE)] = 96 * MEBIBYTE
-    """Memory for media, bytes, 0 to 64 GiB: the objects asked for last. 0 reads each from storage."""
+    media_memory_bytes: Annotated[int, Field(ge=MEBIBYTE, le=64 * 1024 * MEBIBYTE)] = 96 * MEBIBYTE
+    """Memory for media, bytes, 1 MiB to 64 GiB: what was asked for last, and what is being sent."""
 
     media_object_bytes: Annotated[int, Field(ge=0, le=1024 * MEBIBYTE)] = 16 * MEBIBYTE
     """Largest object held in that memory, bytes, 0 to 1 GiB; larger ones are streamed from storage."""
-
-    media_stream_count: Annotated[int, Field(ge=1, le=4096)] = 64
-    """Objects that are streamed from storage at a time, half a MiB of memory each, 1 to 4096."""
 
     storage_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
     """Deadline of one read from storage, seconds, above 0 to 120."""

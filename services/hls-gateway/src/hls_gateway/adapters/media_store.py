@@ -1,8 +1,8 @@
 """Objects of media from storage, through a memory that never grows above its bound.
 
-Bytes count from the moment their read begins until nobody can reach them any more: what is being sent to a
-slow viewer is pinned, so that it is not let go and forgotten in the sum. What finds no room is streamed in
-small pieces, a bounded number of them at a time.
+Bytes count from the moment their read begins until nobody can reach them any more: what is being sent is
+pinned, so that it is not let go and forgotten in the sum. Slow viewers of many different objects could pin all
+of it; so at most half of the memory is for what is busy, and what is above is streamed, in pieces that count.
 """
 
 from __future__ import annotations
@@ -22,36 +22,26 @@ class StoreLimits:
     """How much memory media may take.
 
     Args:
-        memory_bytes: All objects held and being read.
+        memory_bytes: Objects held, objects being read, and pieces of what is streamed.
         object_bytes: Largest object that is held.
-        stream_count: Objects streamed at a time, two pieces of memory each.
-        piece_bytes: Size of a streamed piece.
+        piece_bytes: Size of a streamed piece; each stream takes two.
         read_timeout_s: Deadline of one read from storage, and of waiting to stream.
     """
 
     memory_bytes: int
     object_bytes: int
-    stream_count: int = 64
-    piece_bytes: int = 262_144
+    piece_bytes: int = 131_072
     read_timeout_s: float = 10.0
 
+    @property
+    def stream_bytes(self) -> int:
+        """What one stream takes: the piece being sent, and the one being read."""
+        return 2 * self.piece_bytes
 
-class HeldBytes:
-    """One object in memory."""
-
-    __slots__ = ("data", "pin_count")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.pin_count = 0
-
-    def pin(self) -> None:
-        """Keep it in memory."""
-        self.pin_count += 1
-
-    def unpin(self) -> None:
-        """Undo one `pin`."""
-        self.pin_count -= 1
+    @property
+    def busy_bytes(self) -> int:
+        """What may be pinned or being read at a time."""
+        return self.memory_bytes // 2
 
 
 class MediaStore:
@@ -62,12 +52,13 @@ class MediaStore:
         self._limits = limits
         self._objects: OrderedDict[str, HeldBytes] = OrderedDict()
         self._reads: dict[str, asyncio.Task[HeldBytes]] = {}
-        self._streams = asyncio.Semaphore(limits.stream_count)
         self._memory_bytes = 0
+        self._busy_bytes = 0
+        self._freed = asyncio.Event()
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the objects held and being read."""
+        """Bytes of everything that is held, being read or streamed."""
         return self._memory_bytes
 
     def held(self, key: str) -> HeldBytes | None:
@@ -83,8 +74,10 @@ class MediaStore:
             return found
         task = self._reads.get(key)
         if task is None:
-            if not self._take_room(size_bytes):
+            fits = size_bytes <= self._limits.object_bytes
+            if not (fits and self._is_idle_enough(size_bytes) and self._take_room(size_bytes)):
                 return None
+            self.count_busy(size_bytes)
             task = asyncio.create_task(self._read(key, size_bytes), name=f"read {key}")
             self._reads[key] = task
         # Whoever gives up waiting must not end the read for the others.
@@ -94,17 +87,19 @@ class MediaStore:
         """Wait for the right to stream; see the port."""
         try:
             async with asyncio.timeout(self._limits.read_timeout_s):
-                await self._streams.acquire()
+                while not self._take_room(self._limits.stream_bytes):
+                    self._freed.clear()
+                    await self._freed.wait()
         except TimeoutError:
             raise Unavailable(
-                f"{self._limits.stream_count} objects are being streamed already: try again",
+                "all memory for media is in use by slower viewers: try again",
                 reason="TOO_MANY_READS",
                 retry_delay_s=1.0,
             ) from None
 
     def release_stream(self) -> None:
         """Give the right to stream back."""
-        self._streams.release()
+        self._give_room(self._limits.stream_bytes)
 
     async def stream(self, key: str, start: int, length: int) -> AsyncGenerator[bytes]:
         """Read part of an object piece by piece, one ahead of what is being sent."""
@@ -119,6 +114,11 @@ class MediaStore:
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
+
+    def count_busy(self, size_bytes: int) -> None:
+        """Take note that bytes are pinned, or (negative) not any more."""
+        self._busy_bytes += size_bytes
+        self._freed.set()
 
     def _read_ahead(self, key: str, start: int, end: int) -> asyncio.Task[bytes]:
         return asyncio.create_task(self._read_piece(key, start, end), name=f"stream {key}")
@@ -136,26 +136,28 @@ class MediaStore:
     async def _read(self, key: str, size_bytes: int) -> HeldBytes:
         try:
             async with self._timely(key):
-                held = HeldBytes(await self._storage.get(key))
+                held = HeldBytes(self, await self._storage.get(key))
         except BaseException:
-            self._memory_bytes -= size_bytes
+            self._give_room(size_bytes)
             raise
         finally:
+            self.count_busy(-size_bytes)
             del self._reads[key]
         self._memory_bytes += len(held.data) - size_bytes
         self._objects[key] = held
         return held
 
+    def _is_idle_enough(self, size_bytes: int) -> bool:
+        return self._busy_bytes + size_bytes <= self._limits.busy_bytes
+
     def _take_room(self, size_bytes: int) -> bool:
         """Count `size_bytes` in, letting go of what is least recently used; False if that cannot be."""
-        if size_bytes > self._limits.object_bytes:
-            return False
         excess_bytes = self._memory_bytes + size_bytes - self._limits.memory_bytes
         leaving = []
         for key, held in self._objects.items():
             if excess_bytes <= 0:
                 break
-            if not held.pin_count:
+            if not held.is_pinned:
                 leaving.append(key)
                 excess_bytes -= len(held.data)
         if excess_bytes > 0:
@@ -164,6 +166,10 @@ class MediaStore:
             self._memory_bytes -= len(self._objects.pop(key).data)
         self._memory_bytes += size_bytes
         return True
+
+    def _give_room(self, size_bytes: int) -> None:
+        self._memory_bytes -= size_bytes
+        self._freed.set()
 
     @asynccontextmanager
     async def _timely(self, key: str) -> AsyncIterator[None]:
@@ -177,3 +183,30 @@ class MediaStore:
                 reason="STORAGE_AWAY",
                 retry_delay_s=1.0,
             ) from None
+
+
+class HeldBytes:
+    """One object in memory."""
+
+    __slots__ = ("_pin_count", "_store", "data")
+
+    def __init__(self, store: MediaStore, data: bytes) -> None:
+        self.data = data
+        self._store = store
+        self._pin_count = 0
+
+    @property
+    def is_pinned(self) -> bool:
+        return self._pin_count > 0
+
+    def pin(self) -> None:
+        """Keep it in memory."""
+        self._pin_count += 1
+        if self._pin_count == 1:
+            self._store.count_busy(len(self.data))
+
+    def unpin(self) -> None:
+        """Undo one `pin`."""
+        self._pin_count -= 1
+        if self._pin_count == 0:
+            self._store.count_busy(-len(self.data))
