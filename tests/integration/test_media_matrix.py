@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.media import Media, Picture, Shown, Sound, duration_s, listen, make_media, run_ffmpeg, watch
+from support.media import HDR, Media, Picture, Shown, Sound, duration_s, listen, make_media, run_ffmpeg, watch
 from support.transcoding import Job, transcode
 from transcoder.domain.plan import Container
 
@@ -161,6 +161,7 @@ CASES = [
     case("wide-pixels.mp4", Picture(width=240, height=180, flags=(*B_FRAMES, "-vf", "setsar=4/3"))),
     case("unsteady.mp4", Picture(count=225, flags=UNSTEADY), rate=Fraction(30), steady_rate=False),
     case("pausing.mkv", Picture(flags=PAUSING), steady_rate=False),
+    case("hdr.mkv", Picture(flags=HDR)),
     Case(name="silent.mp4", media=Media(sound=None)),
     case("late-sound.mp4", sound=Sound(seconds=3.5, flags=("-c:a", "aac", "-af", "asetpts=PTS+1.5/TB"))),
     case("late-picture.mkv", Picture(count=117, flags=(*B_FRAMES, "-vf", "setpts=PTS+1.1/TB"))),

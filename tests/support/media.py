@@ -28,6 +28,13 @@ SINE_HZ = 440
 LOUD = 12_000
 
 
+HDR = (
+    *("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le"),
+    *("-x265-params", "log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"),
+)
+"""Flags of a picture in PQ with the primaries of BT.2020."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """The picture of a test source; `flags` choose its encoder."""

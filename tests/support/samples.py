@@ -34,7 +34,9 @@ def make_init(entry: bytes, *, timescale: int, track_id: int = 1) -> bytes:
     stsd = pack_full_box("stsd", 0, 0, struct.pack(">I", 1), entry)
     mdhd = pack_full_box("mdhd", 0, 0, struct.pack(">5I", 0, 0, timescale, 0, 0))
     media = pack_box("mdia", mdhd, pack_box("minf", pack_box("stbl", stsd)))
-    track = pack_box("trak", pack_full_box("tkhd", 0, 0, struct.pack(">3I", 0, 0, track_id), bytes(68)), media)
+    track = pack_box(
+        "trak", pack_full_box("tkhd", 0, 0, struct.pack(">3I", 0, 0, track_id), bytes(68)), media
+    )
     extends = pack_box("mvex", pack_full_box("trex", 0, 0, struct.pack(">5I", track_id, 1, 0, 0, 0)))
     return pack_box("ftyp", b"iso6", bytes(4)) + pack_box("moov", track, extends)
 

@@ -9,13 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.samples import splits
-from transcoder.domain.boxes import BOX_LIMIT_BYTES, BoxError, BoxReader, find_box, iter_boxes, pack_box, pack_full_box
+from transcoder.domain.boxes import (
+    BOX_LIMIT_BYTES,
+    BoxError,
+    BoxReader,
+    find_box,
+    iter_boxes,
+    pack_box,
+    pack_full_box,
+)
 
 BOXES = st.lists(st.tuples(st.sampled_from(["moof", "mdat", "free"]), st.binary(max_size=40)), max_size=5)
 
 
 @given(st.data(), BOXES)
-def test_boxes_are_found_however_the_stream_is_cut(data: st.DataObject, boxes: list[tuple[str, bytes]]) -> None:
+def test_boxes_are_found_however_the_stream_is_cut(
+    data: st.DataObject, boxes: list[tuple[str, bytes]]
+) -> None:
     stream = b"".join(pack_box(kind, payload) for kind, payload in boxes)
     reader = BoxReader()
     found = [box for piece in data.draw(splits(stream)) for box in reader.feed(piece)]

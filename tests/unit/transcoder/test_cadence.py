@@ -26,7 +26,10 @@ def test_constant_rate_is_found_exactly(rate: Fraction, time_base: Fraction) -> 
 
 @pytest.mark.parametrize("declared", [Fraction(600), Fraction(25), Fraction(1)])
 def test_wrong_declaration_is_not_believed(declared: Fraction) -> None:
-    assert measure_cadence(rounded_times(Fraction(30), 300, MILLISECOND), MILLISECOND, [declared]).frame_rate == 30
+    assert (
+        measure_cadence(rounded_times(Fraction(30), 300, MILLISECOND), MILLISECOND, [declared]).frame_rate
+        == 30
+    )
 
 
 def test_declaration_decides_what_times_cannot_tell() -> None:
@@ -53,7 +56,9 @@ def test_few_lost_frames_leave_the_rate_constant() -> None:
 
 
 def test_pauses_make_the_rate_variable_but_keep_the_busy_rate() -> None:
-    times = [time for number, time in enumerate(rounded_times(Fraction(30), 600, MILLISECOND)) if number % 60 < 40]
+    times = [
+        time for number, time in enumerate(rounded_times(Fraction(30), 600, MILLISECOND)) if number % 60 < 40
+    ]
     cadence = measure_cadence(times, MILLISECOND)
     assert not cadence.is_constant
     assert cadence.frame_rate == pytest.approx(20, rel=0.05)

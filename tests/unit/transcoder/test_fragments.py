@@ -36,7 +36,9 @@ def test_one_frame_fragments_give_the_same_samples_as_one_large_one(samples: lis
 
 @given(st.data())
 def test_damage_is_refused_as_such(data: st.DataObject) -> None:
-    stream = bytearray(INIT + pack_fragment(make_samples(5, duration=3000, gop=5), track_id=3, sequence_number=1))
+    stream = bytearray(
+        INIT + pack_fragment(make_samples(5, duration=3000, gop=5), track_id=3, sequence_number=1)
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
     reader = FragmentReader()

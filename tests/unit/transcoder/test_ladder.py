@@ -16,7 +16,12 @@ def sizes(width: int, height: int) -> list[tuple[str, int, int, int]]:
     return [(rung.name, rung.width_pixels, rung.height_pixels, rung.video_bps // 1000) for rung in ladder]
 
 
-FULL = [("VeryLow", 640, 360, 500), ("Low", 854, 480, 1000), ("Medium", 1280, 720, 2000), ("High", 1920, 1080, 4000)]
+FULL = [
+    ("VeryLow", 640, 360, 500),
+    ("Low", 854, 480, 1000),
+    ("Medium", 1280, 720, 2000),
+    ("High", 1920, 1080, 4000),
+]
 
 
 @pytest.mark.parametrize(
@@ -30,8 +35,26 @@ FULL = [("VeryLow", 640, 360, 500), ("Low", 854, 480, 1000), ("Medium", 1280, 72
         (1000, 562, [*FULL[:2], ("Medium", 1000, 562, 1380)]),  # between two rungs: its own size on top
         (1366, 768, FULL[:3]),  # hardly more than 720p: not worth a rung
         (320, 240, [("VeryLow", 320, 240, 219)]),
-        (1920, 800, [("VeryLow", 640, 266, 398), ("Low", 854, 356, 799), ("Medium", 1280, 534, 1598), ("High", 1920, 800, 3194)]),
-        (1440, 1080, [("VeryLow", 480, 360, 403), ("Low", 640, 480, 805), ("Medium", 960, 720, 1612), ("High", 1440, 1080, 3224)]),
+        (
+            1920,
+            800,
+            [
+                ("VeryLow", 640, 266, 398),
+                ("Low", 854, 356, 799),
+                ("Medium", 1280, 534, 1598),
+                ("High", 1920, 800, 3194),
+            ],
+        ),
+        (
+            1440,
+            1080,
+            [
+                ("VeryLow", 480, 360, 403),
+                ("Low", 640, 480, 805),
+                ("Medium", 960, 720, 1612),
+                ("High", 1440, 1080, 3224),
+            ],
+        ),
         (1080, 1920, [(name, height, width, kbps) for name, width, height, kbps in FULL]),
         (641, 361, FULL[:1]),
         (2, 2, [("VeryLow", 16, 16, 3)]),
@@ -71,7 +94,9 @@ def test_rungs_are_chosen_by_name_in_ascending_order() -> None:
 
 
 def test_unknown_profile_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InvalidArgument, match="profiles: 'Ultra' is unknown; .* VeryLow, Low, Medium, High") as error:
+    with pytest.raises(
+        InvalidArgument, match="profiles: 'Ultra' is unknown; .* VeryLow, Low, Medium, High"
+    ) as error:
         choose_rungs(["Ultra"])
     assert (error.value.reason, error.value.metadata) == ("UNKNOWN_PROFILE", {"field": "profiles"})
 

@@ -64,14 +64,18 @@ def test_segments_do_not_depend_on_how_the_stream_arrives(data: st.DataObject) -
 
 def test_video_segments_have_the_times_of_the_grid() -> None:
     segments = video_packager(make_plan()).feed(encode_video())
-    assert [(segment.msn, segment.start_s, segment.duration_s) for segment in segments] == [(1, 1, 1), (2, 2, 1)]
+    assert [(segment.msn, segment.start_s, segment.duration_s) for segment in segments] == [
+        (1, 1, 1),
+        (2, 2, 1),
+    ]
     for segment in segments:
         samples = samples_of(segment)
         assert [sample.decode_time for sample in samples] == [
             90_000 * segment.msn + 3000 * frame for frame in range(30)
         ]
         assert [(part.duration_s, part.offset_bytes) for part in segment.iframes] == [
-            (0.5, 0), (0.5, len(segment.data) // 2)
+            (0.5, 0),
+            (0.5, len(segment.data) // 2),
         ]
 
 
@@ -83,7 +87,11 @@ def test_fragments_are_numbered_over_all_chunks() -> None:
 
 def test_video_rendition_is_described_from_its_media() -> None:
     rendition = video_packager(make_plan()).feed(encode_video())[0].rendition
-    assert (rendition.rendition_id, rendition.media_kind, rendition.codecs) == ("VeryLow", MediaKind.VIDEO, "avc1.640014")
+    assert (rendition.rendition_id, rendition.media_kind, rendition.codecs) == (
+        "VeryLow",
+        MediaKind.VIDEO,
+        "avc1.640014",
+    )
     assert (rendition.width_pixels, rendition.height_pixels, rendition.frame_rate) == (320, 180, 30)
     assert rendition.init == make_init(avc1_entry(), timescale=90_000)
 
@@ -130,7 +138,9 @@ def test_audio_is_cut_at_the_first_frame_behind_each_border_without_its_priming(
 
 
 def test_audio_behind_the_end_is_left_out() -> None:
-    assert AudioPackager(make_plan()).feed(encode_audio(200)) == AudioPackager(make_plan()).feed(encode_audio(130))
+    assert AudioPackager(make_plan()).feed(encode_audio(200)) == AudioPackager(make_plan()).feed(
+        encode_audio(130)
+    )
 
 
 def test_audio_that_ends_early_is_noticed() -> None:

@@ -33,7 +33,14 @@ def test_constant_rate_is_kept_or_divided(rate: Fraction, chosen: Fraction) -> N
 
 @pytest.mark.parametrize(
     ("mean", "busy", "chosen"),
-    [(20, 30, 30), (Fraction(599, 20), Fraction(599, 20), NTSC), (26, 26, NTSC), (3, 3, 10), (90, 200, 60), (24, 24, 24)],
+    [
+        (20, 30, 30),
+        (Fraction(599, 20), Fraction(599, 20), NTSC),
+        (26, 26, NTSC),
+        (3, 3, 10),
+        (90, 200, 60),
+        (24, 24, 24),
+    ],
 )
 def test_variable_rate_becomes_the_standard_one_that_holds_it(mean: int, busy: int, chosen: int) -> None:
     video = make_video(frame_rate=Fraction(mean), busy_frame_rate=Fraction(busy), constant_frame_rate=False)
@@ -67,13 +74,20 @@ def test_segments_add_up_and_never_exceed_the_target(
     assert sum(durations) == grid.duration_s
     assert min(durations) > 0
     assert abs(grid.duration_s - Fraction(duration_s)) <= 1 / rate
-    assert all(int(duration + Fraction(1, 2)) <= grid.target_duration_s for duration in durations)  # rounded EXTINF
+    assert all(
+        int(duration + Fraction(1, 2)) <= grid.target_duration_s for duration in durations
+    )  # rounded EXTINF
     assert grid.segment_frames % grid.gop_frames == 0
 
 
 @pytest.mark.parametrize(
     ("rate", "timescale", "ticks"),
-    [(Fraction(25), 90_000, 3600), (NTSC, 90_000, 3003), (Fraction(24000, 1001), 24_000, 1001), (Fraction(25, 2), 90_000, 7200)],
+    [
+        (Fraction(25), 90_000, 3600),
+        (NTSC, 90_000, 3003),
+        (Fraction(24000, 1001), 24_000, 1001),
+        (Fraction(25, 2), 90_000, 7200),
+    ],
 )
 def test_a_frame_is_a_whole_number_of_ticks(rate: Fraction, timescale: int, ticks: int) -> None:
     grid = plan_grid(make_source(make_video(frame_rate=rate)))
@@ -88,7 +102,9 @@ def test_clock_of_the_source_need_not_start_at_zero() -> None:
 
 def test_late_picture_is_preceded_by_whole_frames() -> None:
     grid = plan_grid(make_source(make_video(start_s=1.01, duration_s=29.0), make_audio()))
-    assert grid.origin_s == pytest.approx(0.01)  # 30 frames before the picture, not at the sound's start exactly
+    assert grid.origin_s == pytest.approx(
+        0.01
+    )  # 30 frames before the picture, not at the sound's start exactly
     assert (grid.video_frame_count, grid.frame_count) == (900, 900)
 
 
@@ -108,10 +124,14 @@ def test_sound_alone_has_a_grid_of_seconds() -> None:
 
 
 @given(st.sampled_from([44_100, 48_000]), st.floats(0.2, 200))
-def test_audio_segments_start_at_the_first_frame_behind_their_border(sample_rate: int, duration_s: float) -> None:
+def test_audio_segments_start_at_the_first_frame_behind_their_border(
+    sample_rate: int, duration_s: float
+) -> None:
     grid = plan_grid(make_source(make_video(duration_s=duration_s), None))
     for msn in range(grid.segment_count):
-        late_s = grid.first_audio_frame(msn, sample_rate) * Fraction(1024, sample_rate) - grid.segment_start_s(msn)
+        late_s = grid.first_audio_frame(msn, sample_rate) * Fraction(
+            1024, sample_rate
+        ) - grid.segment_start_s(msn)
         assert 0 <= late_s < Fraction(1024, sample_rate)
         assert grid.first_audio_frame(msn + 1, sample_rate) > grid.first_audio_frame(msn, sample_rate)
     end_s = grid.first_audio_frame(grid.segment_count, sample_rate) * Fraction(1024, sample_rate)

@@ -78,7 +78,9 @@ def units(sizes: list[int], *, gop: int = 5, lead: int = 6000) -> list[AccessUni
 
 
 @given(
-    st.lists(st.integers(1, 2000), min_size=1, max_size=20), st.lists(st.integers(8, 700), max_size=20), st.integers(0, 99)
+    st.lists(st.integers(1, 2000), min_size=1, max_size=20),
+    st.lists(st.integers(8, 700), max_size=20),
+    st.integers(0, 99),
 )
 def test_every_frame_is_read_back_with_its_times(video: list[int], audio: list[int], first_gop: int) -> None:
     pictures, sounds = units(video), units(audio, lead=0)
@@ -87,7 +89,9 @@ def test_every_frame_is_read_back_with_its_times(video: list[int], audio: list[i
     assert [read_pes(pes) for pes in found.payloads[VIDEO_PID]] == [
         (unit.presentation_ticks, unit.decode_ticks, unit.data) for unit in pictures
     ]
-    assert b"".join(read_pes(pes)[2] for pes in found.payloads[AUDIO_PID]) == b"".join(unit.data for unit in sounds)
+    assert b"".join(read_pes(pes)[2] for pes in found.payloads[AUDIO_PID]) == b"".join(
+        unit.data for unit in sounds
+    )
     assert found.clock == [unit.decode_ticks - 45_000 for unit in pictures]
 
 
@@ -127,7 +131,9 @@ def test_rendition_with_audio_says_so_in_segments_without_any() -> None:
 
 
 def test_iframe_range_holds_tables_and_frame() -> None:
-    data, ranges = pack_ts_segment(units([700] * 10, gop=5), units([100] * 10, lead=0), has_audio=True, first_gop=0)
+    data, ranges = pack_ts_segment(
+        units([700] * 10, gop=5), units([100] * 10, lead=0), has_audio=True, first_gop=0
+    )
     assert len(ranges) == 2
     for part, number in zip(ranges, (0, 5), strict=True):
         found = read(data[part.offset_bytes : part.offset_bytes + part.size_bytes])

@@ -31,6 +31,10 @@ MISSING_TAIL_S = 0.5
 """Pictures for so long may be missing at the source's end (promised by the container, but they do not decode)."""
 
 
+DOWNMIXING_CODECS = {"ac3", "eac3", "dts", "truehd", "mlp"}
+"""Those whose decoders mix down by themselves, as the mix that the sound's makers meant."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """How one ffmpeg is to be run, as far as its command line says it."""
@@ -60,7 +64,7 @@ def build_video_command(run: Run, plan: EncodePlan, chunk: Chunk) -> list[str]:
     pictures = _put_on_grid(_open_video(run, plan, video, chunk), video, plan.grid, chunk)
     outputs = [
         ffmpeg.output(stream, url, **_video_flags(run, plan.grid, rung))
-        for stream, url, rung in zip(_scale(pictures, plan.ladder), run.output_urls, plan.ladder, strict=True)
+        for stream, url, rung in zip(_scale(pictures, video, plan.ladder), run.output_urls, plan.ladder, strict=True)
     ]
     return _compile(run, outputs)
 
@@ -78,8 +82,12 @@ def build_audio_command(run: Run, plan: EncodePlan) -> list[str]:
     rate = audio.sample_rate_hz
     sample_count = AAC_FRAME_SAMPLES * plan.grid.first_audio_frame(plan.grid.segment_count, rate)
     layout = "mono" if audio.channel_count == 1 else "stereo"
+    input_flags = _input_flags(run, plan)
+    if track.codec in DOWNMIXING_CODECS:
+        # broadcasts change between surround and stereo in mid-stream; a filter graph cannot, these decoders can
+        input_flags["downmix"] = layout
     sound = (
-        ffmpeg.input(_source_url(run), **_input_flags(run, plan))[str(track.stream_index)]
+        ffmpeg.input(_source_url(run), **input_flags)[str(track.stream_index)]
         .filter("asetpts", f"PTS-{plan.grid.origin_s:.6f}/TB")  # the source's clock becomes the grid's
         # silence where sound starts late or has gaps; what drifts is stretched by up to 1 ms per second
         .filter("aresample", rate, first_pts=0, min_hard_comp=0.05, **{"async": rate // 1000})
@@ -153,12 +161,14 @@ def _put_on_grid(pictures: Any, video: VideoTrack, grid: Grid, chunk: Chunk) -> 
     )
 
 
-def _scale(pictures: Any, ladder: Sequence[Rung]) -> list[Any]:
+def _scale(pictures: Any, video: VideoTrack, ladder: Sequence[Rung]) -> list[Any]:
     """Scale to the top rung, from that to the next, and so on: half the work of scaling each from the source."""
     streams: list[Any] = []
     for rung in reversed(ladder):
         # bicubic: bilinear costs 10 points of VMAF at 360p
         pictures = pictures.filter("scale", rung.width_pixels, rung.height_pixels, flags="bicubic")
+        if not streams and video.color_transfer:
+            pictures = _map_tones(pictures)
         if not streams:
             # the size above is for square pixels; 8 bit 4:2:0 is what every player decodes
             pictures = pictures.filter("setsar", 1).filter("format", "yuv420p")
@@ -169,6 +179,17 @@ def _scale(pictures: Any, ladder: Sequence[Rung]) -> list[Any]:
         else:
             streams.append(pictures)
     return streams[::-1]
+
+
+def _map_tones(pictures: Any) -> Any:
+    """Bring HDR (PQ or HLG, BT.2020) into the range of BT.709; once, at the top rung's size, since it is slow."""
+    return (
+        pictures.filter("zscale", t="linear", npl=100)  # light, with 1.0 at 100 cd/m2, the white of BT.709
+        .filter("format", "gbrpf32le")  # in floating point: highlights go far above 1.0
+        .filter("zscale", p="bt709")
+        .filter("tonemap", tonemap="hable", desat=0)  # keeps detail in shadows and in highlights
+        .filter("zscale", t="bt709", m="bt709", r="tv")
+    )
 
 
 def _video_flags(run: Run, grid: Grid, rung: Rung) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _read(container: Any, scans: list[Scan]) -> None:
     by_index = {scan.stream.index: scan for scan in scans}
     try:
         for packet in container.demux(*(scan.stream for scan in scans)):
-            by_index[packet.stream_index].add(packet)
+            by_index[packet.stream.index].add(packet)  # the last, empty ones know no stream_index
     except av.error.FFmpegError as error:
         raise RefusalError("TRUNCATED_SOURCE", f"reading it broke off: {error.strerror}") from error
 

@@ -122,7 +122,7 @@ class Scan:
         self.packet_count += 1
         if len(self.frames) >= (DECODED_PICTURES if self.stream.type == "video" else 1):
             return
-        with suppress(av.error.FFmpegError):  # a few broken packets are concealed when encoding, too
+        with suppress(av.error.InvalidDataError):  # a few broken packets are concealed when encoding, too
             self.frames += packet.decode()
         if not self.frames and self.packet_count > DECODED_PACKETS:
             self._first_frame()
