@@ -42,6 +42,11 @@ export function listRecordings({ pageSize = 50, pageToken = "" } = {}) {
 }
 
 /** @returns {Promise<Recording>} */
+export function getRecording(recordingId) {
+  return call("GET", recordingPath(recordingId));
+}
+
+/** @returns {Promise<Recording>} */
 export function createRecording(recordingId, title) {
   return call("POST", ROOT, { recording_id: recordingId, title, request_id: recordingId });
 }

@@ -72,6 +72,7 @@ export class Row {
   }
 
   async #act(action) {
+    if (this.#isBusy) return;
     this.#setBusy(true);
     this.#fault = "";
     try {
@@ -85,8 +86,12 @@ export class Row {
     }
   }
 
+  /** Busy buttons are not disabled: a disabled one would lose the focus. */
   #setBusy(busy) {
-    this.node.dataset.busy = String(busy);
-    for (const button of this.node.querySelectorAll("button")) button.disabled = busy;
+    this.node.setAttribute("aria-busy", String(busy));
+  }
+
+  get #isBusy() {
+    return this.node.getAttribute("aria-busy") === "true";
   }
 }

@@ -10,7 +10,7 @@ export class Loop {
   constructor(task) {
     this.#task = task;
     document.addEventListener("visibilitychange", () => document.hidden || this.wake());
-    window.addEventListener("online", () => this.wake());
+    for (const change of ["online", "offline"]) window.addEventListener(change, () => this.wake());
   }
 
   /** Run now, or, while a run is under way, once more right behind it. */

@@ -41,6 +41,7 @@ export class Chooser {
     slots.name.textContent = name;
     slots.rate.textContent = rate;
     slots.input.value = String(index);
+    slots.input.setAttribute("aria-label", rate ? `${name}, ${rate}` : name);
     slots.input.checked = index === AUTO;
     slots.input.addEventListener("change", () => this.#onChoice(index));
     this.#fieldset.append(node);

@@ -1,32 +1,28 @@
 /** Asks the API what is known of the stream that is watched. */
 
 import { Fault } from "../api/fault.js";
-import { newestJob } from "../api/recordings.js";
+import { getRecording, newestJob } from "../api/recordings.js";
 import { getStream } from "../api/streams.js";
-
-const MISSING = Symbol("missing");
 
 /**
  * @param {string} streamId
  * @returns {Promise<import("../words/stream.js").Known>}
  */
 export async function readKnown(streamId) {
-  const stream = await orMissing(getStream(streamId));
-  if (stream !== MISSING && !stream.recording_id) return { streamId, stream, job: null, hasRecording: false };
-  const job = await orMissing(newestJob(stream === MISSING ? streamId : stream.recording_id));
-  return {
-    streamId,
-    stream: stream === MISSING ? null : stream,
-    job: job === MISSING ? null : job,
-    hasRecording: job !== MISSING,
-  };
+  const stream = await orNull(getStream(streamId));
+  if (stream && !stream.recording_id) return { streamId, stream, recording: null, job: null };
+  const recordingId = stream?.recording_id ?? streamId;
+  const recording = await orNull(getRecording(recordingId));
+  const job = recording && (await orNull(newestJob(recordingId)));
+  return { streamId, stream, recording, job };
 }
 
-async function orMissing(answer) {
+/** What is not there is null; whatever else goes wrong is thrown on. */
+async function orNull(answer) {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof Fault && error.isMissing) return MISSING;
+    if (error instanceof Fault && error.isMissing) return null;
     throw error;
   }
 }

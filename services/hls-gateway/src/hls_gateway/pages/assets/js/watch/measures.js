@@ -41,7 +41,8 @@ export class Measures {
 
 function write(element, figure, unit) {
   if (!element.firstElementChild) element.replaceChildren("", document.createElement("small"));
-  if (element.firstChild.data !== figure) element.firstChild.data = figure;
+  const spaced = unit ? `${figure} ` : figure;
+  if (element.firstChild.data !== spaced) element.firstChild.data = spaced;
   say(element.lastElementChild, unit);
 }
 

@@ -55,6 +55,9 @@ const STREAMS = {
   error: { tone: "alarm", state: "Failed" },
 };
 
+/** A slower one would be said as zero. */
+const LEAST_SPEED = 0.05;
+
 const PLAIN = { tone: "still", state: "Unknown", message: "", again: "", removal: "Delete", canCancel: false, progress: null };
 
 /**
@@ -110,7 +113,7 @@ export function isPlayable(stream) {
 /** @param {Job} job */
 export function progressOf(job) {
   const readings = [[percent(job.percent), "transcoded"]];
-  if (job.speed_ratio > 0) readings.push([ratio(job.speed_ratio), "real time"]);
+  if (job.speed_ratio >= LEAST_SPEED) readings.push([ratio(job.speed_ratio), "real time"]);
   if (job.eta_s !== undefined) readings.push([span(job.eta_s), "left"]);
   return { ratio: job.percent / 100, label: "Transcode", readings };
 }

@@ -6,8 +6,8 @@ import { isAtWork, isPlayable, progressOf } from "./recording.js";
  * @typedef {object} Known What the API told of a stream.
  * @property {string} streamId
  * @property {import("../api/streams.js").Stream|null} stream Null: there is none.
- * @property {import("../api/recordings.js").Job|null} job The newest of the recording it shows, if any.
- * @property {boolean} hasRecording There is a recording of this id.
+ * @property {import("../api/recordings.js").Recording|null} recording The one it shows, or would show.
+ * @property {import("../api/recordings.js").Job|null} job The newest of that recording.
  */
 
 const SOON_MS = 1_000;
@@ -18,13 +18,13 @@ const LATER_MS = 5_000;
  * @returns {{title: string, tone: string, state: string, progress: object|null, obstacle: {title: string, text: string, retry_s?: null}|null}}
  *   `obstacle`: why there is nothing to play yet; with `retry_s` when only the watcher would ask again.
  */
-export function describeStream({ streamId, stream, job, hasRecording }) {
+export function describeStream({ streamId, stream, recording, job }) {
   const canPlay = stream !== null && isPlayable(stream);
   return {
-    title: stream?.title || streamId,
+    title: stream?.title || recording?.title || streamId,
     ...stateOf(stream, job),
     progress: job && isAtWork(job) ? progressOf(job) : null,
-    obstacle: canPlay ? null : obstacleOf(stream, job, hasRecording),
+    obstacle: canPlay ? null : obstacleOf(stream, recording, job),
   };
 }
 
@@ -32,10 +32,10 @@ export function describeStream({ streamId, stream, job, hasRecording }) {
  * @param {Known} known
  * @returns {number} After how long there may be more to know; Infinity: this is the end of it.
  */
-export function pauseAfter_ms({ stream, job, hasRecording }) {
+export function pauseAfter_ms({ stream, recording, job }) {
   if (job && isAtWork(job)) return SOON_MS;
   if (stream && isPlayable(stream) && stream.status !== "active") return Infinity;
-  return stream || hasRecording ? LATER_MS : Infinity;
+  return stream || recording ? LATER_MS : Infinity;
 }
 
 const JOBS = {
@@ -79,10 +79,10 @@ function stateOf(stream, job) {
   return stream ? STREAMS[stream.status] : NOTHING;
 }
 
-function obstacleOf(stream, job, hasRecording) {
+function obstacleOf(stream, recording, job) {
   if (job && (isAtWork(job) || job.state === "SUCCEEDED")) return FIRST_SEGMENTS;
   if (job?.state === "CANCELLED") return OBSTACLES.cancelled;
   if (job) return { title: "The transcode failed", text: job.error };
-  if (hasRecording) return OBSTACLES.untranscoded;
+  if (recording) return OBSTACLES.untranscoded;
   return stream ? OBSTACLES.waiting : OBSTACLES.unknown;
 }
