@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,13 +56,13 @@ def ffmpegs(source: Path) -> list[int]:
 
 async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - other processes tell of their state to those who look
             await asyncio.sleep(0.02)
 
 
 async def test_progress_tells_frames_and_speed(source: Path) -> None:
     plan, told = await plan_of(source), list[EncodeProgress]()
-    async with Encoder().encode_chunk(source, plan, plan.chunks[1], on_progress=told.append) as segments:
+    async with Encoder(SLOW).encode_chunk(source, plan, plan.chunks[1], on_progress=told.append) as segments:
         assert len([segment async for segment in segments]) == 2 * len(plan.ladder)
     assert told[-1].frame_count == plan.chunks[1].frame_count
     assert told[-1].speed_ratio > 0
@@ -110,9 +108,10 @@ async def test_ffmpeg_ends_when_its_transcoder_is_killed(source: Path) -> None:
         "asyncio.run(encode(pathlib.Path(sys.argv[1]), SLOW, chunk=1))"
     )
     tests = str(Path(__file__).parents[1])
-    with subprocess.Popen([sys.executable, "-c", script, str(source), tests]) as transcoder:
-        await until(lambda: set(ffmpegs(source)) - {transcoder.pid}, within_s=20)
-        transcoder.send_signal(signal.SIGKILL)
+    transcoder = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(source), tests)
+    await until(lambda: set(ffmpegs(source)) - {transcoder.pid}, within_s=20)
+    transcoder.kill()
+    await transcoder.wait()
     await until(lambda: not ffmpegs(source), within_s=20)
 
 
@@ -128,7 +127,7 @@ async def test_ffmpeg_that_ignores_termination_is_killed(source: Path, tmp_path:
 
 async def test_ffmpeg_that_does_nothing_is_ended(source: Path, tmp_path: Path) -> None:
     idle = write_script(tmp_path, "exec sleep 60")
-    with pytest.raises(EncodeError, match="chunk 0: no output for 0.3 s") as error:
+    with pytest.raises(EncodeError, match=r"chunk 0: no output for 0\.3 s") as error:
         await encode(source, EncoderSettings(ffmpeg_path=idle, stall_timeout_s=0.3))
     assert error.value.exit_status is None
 

@@ -1,8 +1,8 @@
-"""Test sources whose every frame and second can be recognised after transcoding, and the eyes that recognise them.
+"""Test sources whose every frame and second is recognised after transcoding; and what recognises them.
 
-A picture carries its number as a bar code of 16 cells over its upper half, so that a decoder of the output sees which
-frame of the source it is shown. The sound is silent but for a beep at each whole second; or a steady sine, in which a
-gap or a click would be heard.
+A picture carries its number as a bar code of 16 cells over its upper half, so that whoever decodes the output
+sees which frame of the source it shows. The sound is silent but for a beep at each whole second; or a steady
+sine, in which a gap or a click would be heard.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -77,4 +78,4 @@ def sample_runs(draw: st.DrawFn) -> list[Sample]:
 def splits(draw: st.DrawFn, data: bytes) -> list[bytes]:
     """Any way to cut bytes into pieces."""
     places = sorted(draw(st.sets(st.integers(0, len(data)), max_size=20)) | {0, len(data)})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]

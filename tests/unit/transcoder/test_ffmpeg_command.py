@@ -41,43 +41,60 @@ def input_of(command: list[str]) -> str:
     return " ".join(command[command.index("-f") : command.index("-i")])
 
 
-HEAD = "ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_error_rate 0.2 -progress pipe:9"
+HEAD = """
+ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_error_rate 0.2
+-progress pipe:9
+"""
+
+CHUNK = """
+-f mov -copyts -max_pixels 33177600 -noaccurate_seek -protocol_whitelist file -reinit_filter 0
+-seek_timestamp 1 -ss 4.000000 -i file:/store/a:b/source
+-filter_complex
+[0:0]settb=1/1000000[s0];
+[s0]setpts=PTS-(0)[s1];
+[s1]fps=30:round=near:start_time=4.0[s2];
+[s2]trim=end_frame=240:start_frame=0[s3];
+[s3]setpts=N[s4];
+[s4]scale=854:480:flags=bicubic[s5];
+[s5]setsar=1[s6];
+[s6]format=yuv420p[s7];
+[s7]split=2[s8][s9];
+[s9]scale=640:360:flags=bicubic[s10]
+-map [s10] -f mp4 -b:v 500000 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
+-fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 750000
+-movflags +empty_moov+default_base_moof+skip_trailer+frag_keyframe+delay_moov
+-preset veryfast -profile:v high -sc_threshold 0 -video_track_timescale 90000 pipe:5
+-map [s8] -f mp4 -b:v 1000000 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
+-fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 1500000
+-movflags +empty_moov+default_base_moof+skip_trailer+frag_keyframe+delay_moov
+-preset veryfast -profile:v high -sc_threshold 0 -video_track_timescale 90000 pipe:6
+"""
+
+AUDIO = """
+-f mov -copyts -max_pixels 33177600 -protocol_whitelist file -reinit_filter 0 -i file:/store/a:b/source
+-filter_complex
+[0:1]asetpts=PTS-0.000000/TB[s0];
+[s0]aresample=48000:async=48:first_pts=0:min_hard_comp=0.05[s1];
+[s1]aformat=channel_layouts=stereo:sample_fmts=fltp[s2];
+[s2]apad=whole_len=1439744[s3];
+[s3]atrim=end_sample=1439744[s4]
+-map [s4] -f mp4 -b:a 128000 -c:a aac -fflags +bitexact -frag_duration 1000000 -map_chapters -1
+-map_metadata -1 -movflags +empty_moov+default_base_moof+skip_trailer -use_editlist 0 pipe:5
+"""
+
+
+def words(text: str) -> list[str]:
+    """The arguments of a command that is written on several lines; a filter graph is one argument."""
+    return text.replace(";\n", ";").split()
 
 
 def test_chunk_in_mid_recording_word_by_word() -> None:
-    assert video_command(make_plan(), 1) == [
-        *HEAD.split(),
-        *"-f mov -copyts -max_pixels 33177600 -noaccurate_seek -protocol_whitelist file".split(),
-        *"-reinit_filter 0 -seek_timestamp 1 -ss 4.000000 -i file:/store/a:b/source".split(),
-        "-filter_complex",
-        "[0:0]settb=1/1000000[s0];[s0]setpts=PTS-(0)[s1];[s1]fps=30:round=near:start_time=4.0[s2];"
-        "[s2]trim=end_frame=240:start_frame=0[s3];[s3]setpts=N[s4];"
-        "[s4]scale=854:480:flags=bicubic[s5];[s5]setsar=1[s6];[s6]format=yuv420p[s7];[s7]split=2[s8][s9];"
-        "[s9]scale=640:360:flags=bicubic[s10]",
-        *"-map [s10] -f mp4 -b:v 500000 -bufsize 1000000 -c:v libx264 -fflags +bitexact".split(),
-        *"-flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1".split(),
-        *"-maxrate 750000 -movflags +empty_moov+default_base_moof+skip_trailer+frag_keyframe+delay_moov".split(),
-        *"-preset veryfast -profile:v high -sc_threshold 0 -video_track_timescale 90000 pipe:5".split(),
-        *"-map [s8] -f mp4 -b:v 1000000 -bufsize 2000000 -c:v libx264 -fflags +bitexact".split(),
-        *"-flags +cgop -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1".split(),
-        *"-maxrate 1500000 -movflags +empty_moov+default_base_moof+skip_trailer+frag_keyframe+delay_moov".split(),
-        *"-preset veryfast -profile:v high -sc_threshold 0 -video_track_timescale 90000 pipe:6".split(),
-    ]
+    assert video_command(make_plan(), 1) == words(HEAD + CHUNK)
 
 
 def test_audio_word_by_word() -> None:
-    assert build_audio_command(replace(RUN, output_urls=("pipe:5",)), make_plan()) == [
-        *HEAD.split(),
-        *"-f mov -copyts -max_pixels 33177600 -protocol_whitelist file -reinit_filter 0".split(),
-        *"-i file:/store/a:b/source".split(),
-        "-filter_complex",
-        "[0:1]asetpts=PTS-0.000000/TB[s0];[s0]aresample=48000:async=48:first_pts=0:min_hard_comp=0.05[s1];"
-        "[s1]aformat=channel_layouts=stereo:sample_fmts=fltp[s2];[s2]apad=whole_len=1439744[s3];"
-        "[s3]atrim=end_sample=1439744[s4]",
-        *"-map [s4] -f mp4 -b:a 128000 -c:a aac -fflags +bitexact -frag_duration 1000000".split(),
-        *"-map_chapters -1 -map_metadata -1 -movflags +empty_moov+default_base_moof+skip_trailer".split(),
-        *"-use_editlist 0 pipe:5".split(),
-    ]
+    run = replace(RUN, output_urls=("pipe:5",))
+    assert build_audio_command(run, make_plan()) == words(HEAD + AUDIO)
 
 
 def test_first_chunk_seeks_nowhere() -> None:

@@ -95,7 +95,7 @@ def test_rungs_are_chosen_by_name_in_ascending_order() -> None:
 
 def test_unknown_profile_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        InvalidArgument, match="profiles: 'Ultra' is unknown; .* VeryLow, Low, Medium, High"
+        InvalidArgument, match=r"profiles: 'Ultra' is unknown; .* VeryLow, Low, Medium, High"
     ) as error:
         choose_rungs(["Ultra"])
     assert (error.value.reason, error.value.metadata) == ("UNKNOWN_PROFILE", {"field": "profiles"})
