@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 
 from opentelemetry.trace import SpanKind
@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanKind
 from chassis.errors import NotFound, WeirError
 from chassis.telemetry import log, trace_context, tracer
 from hls_gateway.domain import cache_rules
+from hls_gateway.domain.media import MediaObject
 from hls_gateway.editions.edition import Edition
 from hls_gateway.http_errors import (
     CORS,
@@ -170,11 +171,7 @@ def _media_cache(route: MediaRoute, edition: Edition[Content]) -> str:
 
 
 def _media_response(request: Request, media: HeldMedia | StreamedMedia, cache_control: str) -> Response:
-    representation = Representation(
-        etag=hashlib.blake2b(media.media.object_key.encode(), digest_size=12).hexdigest(),
-        size_bytes=media.size_bytes,
-        headers=(("content-type", media.media.content_type), ("cache-control", cache_control), *CORS),
-    )
+    representation = _representation(media.media, media.size_bytes, cache_control)
     selection = representation.select(request)
     response = Response(selection.status, representation.head(selection), release=media.release)
     if isinstance(media, HeldMedia):
@@ -182,6 +179,16 @@ def _media_response(request: Request, media: HeldMedia | StreamedMedia, cache_co
     elif selection.length:
         response.pieces = lambda: media.pieces(selection.start, selection.length)
     return response
+
+
+@lru_cache(maxsize=4096)
+def _representation(media: MediaObject, size_bytes: int, cache_control: str) -> Representation:
+    """Describe an object; its key stands for its bytes, so its hash is their strong tag."""
+    return Representation(
+        etag=hashlib.blake2b(media.object_key.encode(), digest_size=12).hexdigest(),
+        size_bytes=size_bytes,
+        headers=(("content-type", media.content_type), ("cache-control", cache_control), *CORS),
+    )
 
 
 def _probe_response(status: HTTPStatus, body: bytes) -> Response:

@@ -1,8 +1,8 @@
 """Objects of media from storage, through a memory that never grows above its bound.
 
 Bytes count from the moment their read begins until nobody can reach them any more: what is being sent is
-pinned, so that it is not let go and forgotten in the sum. Slow viewers of many different objects could pin all
-of it; so at most half of the memory is for what is busy, and what is above is streamed, in pieces that count.
+pinned, so that it is not let go and forgotten in the sum. Slow viewers of many different objects could pin
+all of it; so at most half is for what is busy, and what is above is streamed, in pieces that count too.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+from functools import cached_property
 from http import HTTPStatus
 
 from hls_gateway.webserver.messages import Header, Request, Response, render_head
@@ -15,8 +15,6 @@ _GZIP_LEVEL = 6
 _GZIP_LEAST_BYTES = 256
 # They describe a body; a 304 has none (RFC 9110 15.4.5).
 _BODY_HEADERS = frozenset({"content-type", "content-encoding", "content-length", "accept-ranges"})
-
-OpenBody = Callable[[int, int], AsyncGenerator[bytes]]
 
 
 class Representation:
@@ -44,9 +42,18 @@ class Representation:
 
     def head(self, selection: Selection) -> bytes:
         """Render the head for what was selected."""
+        if selection.status is HTTPStatus.OK:
+            return self._whole_head
         if selection.status is HTTPStatus.NOT_MODIFIED:
             kept = tuple(header for header in self._headers if header[0] not in _BODY_HEADERS)
             return render_head(selection.status, kept)
+        return self._render(selection)
+
+    @cached_property
+    def _whole_head(self) -> bytes:
+        return self._render(Selection(status=HTTPStatus.OK, length=self._size_bytes))
+
+    def _render(self, selection: Selection) -> bytes:
         headers = (
             *self._headers,
             ("accept-ranges", "bytes"),
