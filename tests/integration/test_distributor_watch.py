@@ -18,8 +18,12 @@ from chassis import errors
 from chassis.grpc_client import open_channel, peer_errors
 from chassis.grpc_server import serve
 from chassis.messaging import connect
+from distributor.adapters.feeds import Tails
+from distributor.adapters.ledger_store import open_ledger_journal, stored_record
 from distributor.bootstrap import SERVICES, build
 from distributor.config import DistributorConfig
+from distributor.domain.entries import StoredRecord
+from distributor.mailbox import Mailbox
 from support.distributor import (
     Distributor,
     ended,
@@ -282,6 +286,43 @@ async def test_a_slow_watcher_within_the_bounds_misses_nothing(distributor: Dist
             break
     assert msns_of(events) == list(range(3000))
     slow.cancel()
+
+
+async def test_who_begins_to_watch_amid_appends_hears_each_once(distributor: Distributor) -> None:
+    writer = await open_writer(distributor.timeline)
+    await writer.append(rendition())
+    watchers = []
+    for msn in range(150):
+        if msn % 5 == 0:
+            watchers.append(Watcher(distributor.timeline))
+        await writer.append(segment(msn))
+    for watcher in watchers:
+        assert await watcher.until(150) == list(range(150))
+        await watcher.stop()
+
+
+async def test_news_of_what_was_read_already_is_no_news(nats_server: NatsServer) -> None:
+    config = DistributorConfig(nats_url=nats_server.url)
+    async with connect(config, name="test") as client:
+        journal = await open_ledger_journal(client, replicas=1, max_bytes=-1)
+        tails = Tails(client, journal, stored_record, reread_interval_s=3600)
+        box: Mailbox[StoredRecord] = Mailbox(limit_count=1000, limit_bytes=10**9)
+        async with tails.follow("weir.timeline.film.0", box):
+            sequence = 0
+            for number in range(100):
+                ack, _ = await asyncio.gather(
+                    journal.append(
+                        "weir.timeline.film.0", b"x", expected_sequence=sequence, message_id=str(number)
+                    ),
+                    tails.catch_up(),
+                )
+                sequence = ack.sequence
+            await tails.catch_up()
+            await client.flush()
+            sequences = [(await box.take()).sequence for _ in range(100)]
+            assert sequences == sorted(set(sequences))
+            box.put(StoredRecord(sequence=-1, wire=b""), 0)
+            assert (await box.take()).sequence == -1  # nothing else was there
 
 
 async def test_a_hundred_watchers_hear_the_same(distributor: Distributor) -> None:

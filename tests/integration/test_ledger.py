@@ -25,6 +25,7 @@ from support.distributor import (
     segment,
 )
 from support.nats import NatsServer
+from support.proxy import running_proxy
 
 
 @pytest.fixture
@@ -151,6 +152,42 @@ async def test_request_ids_of_different_ledgers_have_nothing_to_do_with_each_oth
         writer = await open_writer(distributor.timeline, stream_id)
         await writer.append(rendition(), segment(0), request_id="chunk-0")
         assert await count_segments(distributor, writer) == 1
+
+
+async def test_an_append_whose_answer_was_lost_is_stored_once(nats_server: NatsServer) -> None:
+    """The distributor asks again by itself, and finds its own record: no request id is needed for that."""
+    port = int(nats_server.url.rsplit(":", 1)[1])
+    async with (
+        running_proxy("127.0.0.1", port) as proxy,
+        running_distributor(f"nats://127.0.0.1:{proxy.port}") as replica,
+        running_distributor(nats_server.url) as other,
+    ):
+        writer = await open_writer(replica.timeline)
+        await writer.append(rendition())
+        proxy.mute()
+        appending = asyncio.create_task(writer.append(segment(0)))
+        async with asyncio.timeout(10):
+            while await count_segments(other, writer) == 0:  # noqa: ASYNC110 - it is elsewhere
+                await asyncio.sleep(0.02)
+        await proxy.cut()
+        await proxy.mend()
+        await appending
+        await writer.append(segment(1))
+        assert await count_segments(other, writer) == 2
+
+
+async def test_a_repeat_with_other_entries_changes_nothing(nats_server: NatsServer) -> None:
+    async with running_distributor(nats_server.url) as one, running_distributor(nats_server.url) as two:
+        writer = await open_writer(one.timeline)
+        await writer.append(rendition())
+        snapshot = await get_snapshot(two.timeline)  # two knows the ledger as of now
+        first = await one.timeline.Append(writer.request(segment(0), request_id="x"))
+        other = writer.request(segment(0), segment(1), request_id="x")
+        assert other.expected_sequence == snapshot.sequence
+        assert (await two.timeline.Append(other)).sequence == first.sequence
+        writer.timeline, writer.sequence = two.timeline, first.sequence
+        await writer.append(segment(1))
+        assert await count_segments(one, writer) == 2
 
 
 async def test_concurrent_repeats_are_stored_once(distributor: Distributor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import nats
@@ -14,6 +15,16 @@ from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis import errors
 from chassis.grpc_client import peer_errors
+from chassis.messaging import connect
+from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
+from distributor.adapters.registry_store import open_registry
+from distributor.config import DistributorConfig
+from distributor.convert import read_description
+from distributor.domain.entries import LedgerId
+from distributor.folds import Folds
+from distributor.ports import Stored
+from distributor.service import Timelines
+from distributor.service_streams import Streams
 from support.distributor import (
     Distributor,
     ended,
@@ -124,6 +135,44 @@ async def test_a_deleted_stream_is_gone_with_its_ledger(nats_server: NatsServer)
                 await one.streams.DeleteStream(api.DeleteStreamRequest(stream_id="film"))
         assert await list_ids(one) == []
         assert await messages_count(nats_server, "weir.timeline.>") == 0
+
+
+async def test_deleted_while_it_is_opened_a_stream_leaves_nothing(nats_server: NatsServer) -> None:
+    """The worst moment: the registry has the stream already, the ledger is still empty."""
+    config = DistributorConfig(nats_url=nats_server.url)
+    async with connect(config, name="test") as client:
+        store = LedgerStore(await open_ledger_journal(client, replicas=1, max_bytes=-1), now)
+        registry, _ = await open_registry(client, replicas=1)
+        folds = Folds(store, limit_count=10)
+        streams = Streams(registry=registry, writer=store, reader=store, folds=folds, now=now)
+        timelines = Timelines(
+            writer=Interrupted(store, streams),
+            reader=store,
+            registry=registry,
+            folds=folds,
+            streams=streams,
+            now=now,
+        )
+        description = read_description(open_request().stream)
+        with pytest.raises(errors.Conflict, match="opened or deleted"):
+            await timelines.open(description, new_incarnation=False, owner="test")
+        assert await messages_count(nats_server, "weir.timeline.>") == 0
+
+
+class Interrupted(LedgerStore):
+    """A real store, before whose first record somebody deletes the stream."""
+
+    def __init__(self, store: LedgerStore, streams: Streams) -> None:
+        self._store = store
+        self._streams = streams
+
+    async def append_opened(self, ledger_id: LedgerId, **fields: Any) -> Stored:
+        await self._streams.delete(ledger_id.stream_id)
+        return await self._store.append_opened(ledger_id, **fields)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def test_a_new_life_leaves_nothing_of_the_old_ledger(nats_server: NatsServer) -> None:

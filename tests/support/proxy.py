@@ -14,10 +14,16 @@ class Proxy:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Task[None]] = set()
+        self._is_muted = False
         self.port = 0
+
+    def mute(self) -> None:
+        """Swallow what the peer answers; what is sent to it still arrives."""
+        self._is_muted = True
 
     async def mend(self) -> None:
         """Let connections through."""
+        self._is_muted = False
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -31,10 +37,25 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target_reader, target_writer = await asyncio.open_connection(*self._target)
-        for pump in (_pump(reader, target_writer), _pump(target_reader, writer)):
+        there, back = self._pump(reader, target_writer), self._pump(target_reader, writer, answers=True)
+        for pump in (there, back):
             task = asyncio.create_task(pump)
             self._pumps.add(task)
             task.add_done_callback(self._pumps.discard)
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
+        try:
+            with suppress(OSError):
+                while data := await reader.read(65536):
+                    if not (answers and self._is_muted):
+                        writer.write(data)
+                        await writer.drain()
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -46,15 +67,3 @@ async def running_proxy(host: str, port: int) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         await proxy.cut()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-    finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()

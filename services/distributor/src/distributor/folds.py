@@ -77,10 +77,7 @@ class Folds:
     async def _refresh(self, stream: Stream) -> Fold:
         ledger_id = stream.ledger_id
         newest = await self._reader.last_sequence(ledger_id)
-        known = self._folds.get(ledger_id)
-        if known is None or known.sequence > newest:
-            self.forget(ledger_id)
-            known = Fold(sequence=0, ledger=_empty(stream))
+        known = self._folds.get(ledger_id) or Fold(sequence=0, ledger=_empty(stream))
         batches = self._reader.read(ledger_id, after_sequence=known.sequence, up_to=newest)
         async for batch in batches:
             ledger = fold(known.ledger, map(self._reader.decode, batch))

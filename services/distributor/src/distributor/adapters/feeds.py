@@ -167,9 +167,10 @@ class Tails(Generic[Item]):
             if self._client.stats["reconnects"] == reconnections and elapsed_s < self._reread_interval_s:
                 continue
             reconnections, elapsed_s = self._client.stats["reconnects"], 0.0
-            await self._catch_up_all()
+            await self.catch_up()
 
-    async def _catch_up_all(self) -> None:
+    async def catch_up(self) -> None:
+        """Compare all tails with JetStream now."""
         at_once = asyncio.Semaphore(_REREADS_AT_ONCE)
 
         async def catch_up(tail: Tail[Item]) -> None:
