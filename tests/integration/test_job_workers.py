@@ -77,6 +77,14 @@ class House:
         await until(are_worked_on, timeout_s=30)
         return await self.claims()
 
+    async def wait_for_rest(self, *, timeout_s: float = 10.0) -> None:
+        """Wait until no ffmpeg is at work."""
+
+        async def is_at_rest() -> bool:
+            return not self.ffmpegs()
+
+        await until(is_at_rest, timeout_s=timeout_s)
+
     def ffmpegs(self) -> list[int]:
         """Processes that work on this test's sources."""
         found = []
@@ -148,7 +156,7 @@ async def test_a_killed_process_loses_nothing(house: House, client: Transcoder) 
         await house.wait_for_work("0", "audio")
         first.send_signal(signal.SIGKILL)
         await first.wait()
-        assert house.ffmpegs() == []  # they die with their transcoder
+        await house.wait_for_rest(timeout_s=1.0)  # each ffmpeg dies with its transcoder
         async with house.processes(1):
             job = await check_whole(client)
     assert job.retries_count >= 1
@@ -180,11 +188,7 @@ async def test_a_frozen_process_that_wakes_up_late_changes_nothing(house: House,
             await check_whole(client)
             before = await client.ledger()
             frozen.send_signal(signal.SIGCONT)
-
-            async def has_given_up() -> bool:
-                return house.ffmpegs() == []
-
-            await until(has_given_up)
+            await house.wait_for_rest()
             await asyncio.sleep(0.5)
             assert (await client.ledger()).entries == before.entries
             assert client.stored("streams/") == before.keys
@@ -282,3 +286,17 @@ async def test_a_task_that_kills_its_process_does_so_only_so_often(house: House,
     assert job.state == pb.JobProgress.FAILED
     assert "its worker died each time" in job.error
     assert 2 <= deaths <= 7
+
+
+async def test_a_process_that_stops_sends_its_watchers_elsewhere(house: House, client: Transcoder) -> None:
+    await client.start()
+    async with house.processes(1, transcode_workers=0, shutdown_grace_s=30) as [(replica, process)]:
+        call = replica.jobs.WatchProgress(pb.WatchProgressRequest(recording_id="film"), wait_for_ready=True)
+        assert not (await anext(aiter(call))).is_complete
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(errors.Unavailable, match="watch another one"):
+            async with peer_errors():
+                async for _ in call:
+                    pass
+        async with asyncio.timeout(5):
+            assert await process.wait() == 0

@@ -14,9 +14,17 @@ from weir.transcoder.v1 import transcoder_pb2 as pb
 
 from chassis import errors
 from chassis.grpc_client import peer_errors
+from support.distributor import running_distributor
 from support.media import Media, Picture, Sound, make_media, run_ffmpeg
 from support.nats import NatsServer
-from support.transcoder import Transcoder, running_pair, small_film, until, upload_messages
+from support.transcoder import (
+    Transcoder,
+    running_pair,
+    small_film,
+    transcoder_process,
+    until,
+    upload_messages,
+)
 
 STILL = Picture(width=64, height=36, count=30)
 
@@ -323,3 +331,31 @@ async def test_ingest_is_not_built_yet(transcoder: Transcoder) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await transcoder.ingest.Ingest(iter([pb.IngestRequest(stream_id="live")]))
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def resident_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+async def test_memory_stays_flat_under_a_large_upload(nats_server: NatsServer, tmp_path: Path) -> None:
+    """300 MB pass through, faster than they are stored; a process that kept them would be seen at once."""
+    piece = pb.UploadSourceRequest(body=httpbody_pb2.HttpBody(data=bytes(256 * 1024)))
+    async with (
+        running_distributor(nats_server.url) as distributor,
+        transcoder_process(nats_server.url, distributor, tmp_path / "objects") as (transcoder, process),
+    ):
+        await transcoder.recordings.CreateRecording(
+            pb.CreateRecordingRequest(recording_id="film"), wait_for_ready=True
+        )
+        call = transcoder.recordings.UploadSource()
+        await call.write(pb.UploadSourceRequest(recording_id="film"))
+        before, most = resident_bytes(process.pid), 0
+        for _ in range(1200):
+            await call.write(piece)
+            most = max(most, resident_bytes(process.pid))
+        await call.write(pb.UploadSourceRequest(last=True))
+        assert isinstance(await refusal(call), errors.InvalidArgument)
+        assert transcoder.stored() == set()
+    assert most - before < 60_000_000

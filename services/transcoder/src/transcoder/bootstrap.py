@@ -161,7 +161,10 @@ async def serve_transcoder(config: TranscoderConfig) -> AsyncIterator[int]:
             ),
             room.pool.running(),
         ):
-            yield port
+            try:
+                yield port
+            finally:
+                room.transcoding.jobs.stop()
 
 
 @asynccontextmanager

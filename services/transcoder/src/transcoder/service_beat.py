@@ -8,6 +8,10 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+# Time that cancelled work has to clean up after itself, to end its ffmpeg, before it is cancelled again.
+CLEAN_UP_S = 5.0
+_BEAT_ENDS_S = 0.5
+
 
 async def while_beating(work: Coroutine[Any, Any, Result], beat: Coroutine[Any, Any, None]) -> Result:
     """Await `work` with `beat` at its side; a beat that raises cancels the work, and its error is raised.
@@ -18,15 +22,22 @@ async def while_beating(work: Coroutine[Any, Any, Result], beat: Coroutine[Any, 
     try:
         await asyncio.wait((working, beating), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            await _end(working)
+            await end_task(working, patience_s=CLEAN_UP_S)
             beating.result()
         return await working
     finally:
-        await _end(working, beating)
+        await end_task(working, patience_s=CLEAN_UP_S)
+        await end_task(beating, patience_s=_BEAT_ENDS_S)
 
 
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for their end, also if the wait itself is cancelled meanwhile."""
-    for task in tasks:
+async def end_task(task: asyncio.Task[Any], *, patience_s: float) -> None:
+    """Cancel a task until it has ended, each time with patience.
+
+    Once may not be enough: until Python 3.12 a cancellation that meets the result of a `wait_for` is lost, and
+    the NATS client waits so for every answer.
+    """
+    while not task.done():
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait((task,), timeout=patience_s)
+    if not task.cancelled():
+        task.exception()  # looked at, so that nobody complains that it was not

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from chassis import layout
-from chassis.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
+from chassis.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, Unavailable
 from transcoder.domain.job import Job, JobState, plan_job, require_cancellable, require_replaceable
 from transcoder.domain.ladder import Rung
 from transcoder.domain.plan import Container, plan_encode
@@ -87,6 +88,11 @@ class Jobs:
         self._intake = intake
         self._driver = driver
         self._progress_interval_s = progress_interval_s
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End all watches: the process stops."""
+        self._stopping.set()
 
     async def start(self, wish: TranscodeWish) -> Job:
         """Plan a job and put it into the queue.
@@ -121,16 +127,24 @@ class Jobs:
         )
 
     async def watch(self, recording_id: str) -> AsyncGenerator[Report, None]:
-        """Report now, then whenever something changed; ends with the report of the job's end."""
+        """Report now, then whenever something changed; ends with the report of the job's end.
+
+        Raises:
+            NotFound: There is no such recording.
+            Unavailable: This process stops; another one goes on.
+        """
         last: Report | None = None
-        while True:
+        while not self._stopping.is_set():
             report = await self.report(recording_id)
             if last is None or (report.job, report.progress) != (last.job, last.progress):
                 yield report
             if report.is_complete:
                 return
             last = report
-            await asyncio.sleep(self._progress_interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._progress_interval_s):
+                    await self._stopping.wait()
+        raise Unavailable("this replica stops: watch another one", reason="STOPPING", retry_delay_s=0.0)
 
     async def cancel(self, recording_id: str, job_id: str) -> Sequence[str]:
         """Cancel a job; answers the ids of those that were. ffmpeg is dead then, and partial output removed.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from chassis.telemetry import TASK, log, trace_context, tracer
 from transcoder.ports import Delivery, JobQueue, Lane
+from transcoder.service_beat import CLEAN_UP_S, end_task
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
@@ -47,9 +48,8 @@ class Pool:
             yield
         finally:
             self._stopping = True
-            for work in self._busy:
-                work.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await asyncio.gather(*(end_task(work, patience_s=CLEAN_UP_S) for work in self._busy))
+            await asyncio.gather(*loops)
 
     async def _run_slot(self, slots: Slots) -> None:
         while not self._stopping:
@@ -70,14 +70,13 @@ class Pool:
 
     async def _handle(self, handle: Handler, delivery: Delivery) -> None:
         """Handle one delivery in a task of its own, which a stop can cancel without losing the delivery."""
-        work = asyncio.ensure_future(self._answer(handle, delivery))
+        if self._stopping:
+            await delivery.retry()
+            return
+        work = asyncio.create_task(self._answer(handle, delivery))
         self._busy.add(work)
-        try:
-            if self._stopping:
-                work.cancel()
-            await asyncio.wait((work,))
-        finally:
-            self._busy.discard(work)
+        await asyncio.wait((work,))
+        self._busy.discard(work)
 
     async def _answer(self, handle: Handler, delivery: Delivery) -> None:
         try:
