@@ -56,7 +56,7 @@ def test_box_is_found_by_its_path() -> None:
 
 
 def test_missing_box_is_named() -> None:
-    with pytest.raises(BoxError, match=r"'mdia' is missing .* moov/mdia"):
+    with pytest.raises(BoxError, match="'mdia' is missing"):
         find_box(memoryview(pack_box("moov")), "moov", "mdia")
 
 

@@ -1,4 +1,4 @@
-"""Encode chunks and audio with ffmpeg: from a source file to packed segments, each as soon as it is finished."""
+"""Encode chunks and audio with ffmpeg: from a source to packed segments, each as soon as it is finished."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Encoder:
             async with encoder.encode_chunk(path, plan, chunk) as segments:
                 async for segment in segments: ...
 
-        Segments of one rendition come in order; renditions interleave. However the block is left, ffmpeg is dead
-        afterwards, and there are no scratch files. A slow consumer holds ffmpeg up, so that memory stays flat.
+        Segments of one rendition come in order; renditions interleave. However the block is left, ffmpeg is
+        dead afterwards, and there are no scratch files. A slow taker holds ffmpeg up: memory stays flat.
 
         Args:
             source_path: The source.
@@ -101,8 +101,8 @@ class Encoder:
     ) -> AbstractAsyncContextManager[AsyncIterator[PackedSegment]]:
         """Encode the whole recording's audio; iterate over its segments as they are finished, in order.
 
-        Their data are CMAF; MPEG-TS if the plan asks for TS and has no video; and if plan.audio_is_muxed bare ADTS
-        runs, which are not to be published but given to encode_chunk as `audio_runs`.
+        Their data are CMAF; MPEG-TS if the plan asks for TS and has no video; and if plan.audio_is_muxed bare
+        ADTS runs, which are not to be published but given to encode_chunk as `audio_runs`.
 
         Args and errors: as for encode_chunk.
         """
@@ -168,7 +168,7 @@ async def _pack(
 
 
 def _check_end(exit_status: int, packagers: Sequence[Packager]) -> None:
-    """ffmpeg also exits with 0 when its input was cut off, so what it made is counted too."""
+    """Look at what ffmpeg made, too: it exits with 0 even if its input was cut off."""
     if exit_status:
         raise PackagingError(f"ffmpeg ended with status {exit_status}")
     for packager in packagers:

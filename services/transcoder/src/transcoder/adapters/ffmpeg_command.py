@@ -1,6 +1,7 @@
 """Build the command lines of ffmpeg: pure functions of the plan, pinned word by word by golden tests.
 
-ffmpeg-python assembles inputs, filter graph and outputs, and sorts the options of each; their reasons stand here.
+ffmpeg-python assembles inputs, filter graph and outputs, and sorts the options of each; here are their
+reasons.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ GLOBAL_FLAGS = (
 )
 
 MISSING_TAIL_S = 0.5
-"""Pictures for so long may be missing at the source's end (promised by the container, but they do not decode)."""
+"""So much of the picture's end may be missing: promised by the container, but it does not decode."""
 
 
 DOWNMIXING_CODECS = {"ac3", "eac3", "dts", "truehd", "mlp"}
@@ -51,7 +52,7 @@ class Run:
 
 
 def build_video_command(run: Run, plan: EncodePlan, chunk: Chunk) -> list[str]:
-    """Encode all rungs of a chunk: decode once, put frames on the grid, scale in a cascade, one fMP4 per rung.
+    """Encode all rungs of a chunk: decode once, put frames on the grid, scale in a cascade, an fMP4 per rung.
 
     Args:
         run: With one output URL per rung of plan.ladder.
@@ -62,9 +63,10 @@ def build_video_command(run: Run, plan: EncodePlan, chunk: Chunk) -> list[str]:
     if video is None:
         raise ValueError("the plan has no video")
     pictures = _put_on_grid(_open_video(run, plan, video, chunk), video, plan.grid, chunk)
+    streams = _scale(pictures, video, plan.ladder)
     outputs = [
         ffmpeg.output(stream, url, **_video_flags(run, plan.grid, rung))
-        for stream, url, rung in zip(_scale(pictures, video, plan.ladder), run.output_urls, plan.ladder, strict=True)
+        for stream, url, rung in zip(streams, run.output_urls, plan.ladder, strict=True)
     ]
     return _compile(run, outputs)
 
@@ -84,7 +86,7 @@ def build_audio_command(run: Run, plan: EncodePlan) -> list[str]:
     layout = "mono" if audio.channel_count == 1 else "stereo"
     input_flags = _input_flags(run, plan)
     if track.codec in DOWNMIXING_CODECS:
-        # broadcasts change between surround and stereo in mid-stream; a filter graph cannot, these decoders can
+        # broadcasts change between surround and stereo in mid-stream: a filter graph cannot, these can
         input_flags["downmix"] = layout
     sound = (
         ffmpeg.input(_source_url(run), **input_flags)[str(track.stream_index)]
@@ -138,7 +140,7 @@ def _open_video(run: Run, plan: EncodePlan, video: VideoTrack, chunk: Chunk) -> 
 
 
 def _put_on_grid(pictures: Any, video: VideoTrack, grid: Grid, chunk: Chunk) -> Any:
-    """Make exactly the chunk's frames of whatever the source has: each shows what the source shows at its time."""
+    """Make exactly the chunk's frames, whatever times the source has: each shows what is to be seen then."""
     origin_s = grid.origin_s - (0 if video.has_presentation_times else video.start_s)
     last_frame = chunk.first_frame + chunk.frame_count
     start = min(chunk.first_frame, grid.video_frame_count - 1)  # behind its end, hold the last picture
@@ -162,7 +164,7 @@ def _put_on_grid(pictures: Any, video: VideoTrack, grid: Grid, chunk: Chunk) -> 
 
 
 def _scale(pictures: Any, video: VideoTrack, ladder: Sequence[Rung]) -> list[Any]:
-    """Scale to the top rung, from that to the next, and so on: half the work of scaling each from the source."""
+    """Scale to the top rung, from that to the next, and so on: that is half the work."""
     streams: list[Any] = []
     for rung in reversed(ladder):
         # bicubic: bilinear costs 10 points of VMAF at 360p
@@ -182,7 +184,7 @@ def _scale(pictures: Any, video: VideoTrack, ladder: Sequence[Rung]) -> list[Any
 
 
 def _map_tones(pictures: Any) -> Any:
-    """Bring HDR (PQ or HLG, BT.2020) into the range of BT.709; once, at the top rung's size, since it is slow."""
+    """Bring HDR (PQ or HLG, BT.2020) into BT.709: once, at the top rung's size, for it is slow."""
     return (
         pictures.filter("zscale", t="linear", npl=100)  # light, with 1.0 at 100 cd/m2, the white of BT.709
         .filter("format", "gbrpf32le")  # in floating point: highlights go far above 1.0
@@ -207,8 +209,8 @@ def _video_flags(run: Run, grid: Grid, rung: Rung) -> dict[str, Any]:
         "fps_mode": "passthrough",  # frames are on the grid already: neither drop nor double any
         "video_track_timescale": grid.timescale,  # a frame is a whole number of ticks
         **({"threads": run.thread_count} if run.thread_count else {}),
-        # hand over each GOP as it is finished; delay_moov: with the first GOP the moov can tell, as an edit list, by how
-        # much B-frames delay display. (Negative composition offsets do without, but libav then shows all too late)
+        # hand over each GOP as it is finished; delay_moov: with the first GOP, the moov tells in an edit list
+        # how much B-frames delay display (negative offsets need none, but then libav shows all too late)
         **_mp4_flags("+frag_keyframe+delay_moov"),
     }
 

@@ -1,4 +1,4 @@
-"""Run one ffmpeg: take its outputs from pipes as they come, follow its progress, keep its last words, end it surely.
+"""Run one ffmpeg: take its outputs from pipes, follow its progress, keep its last words, end it surely.
 
 There are no scratch files, and should this process die, ffmpeg's pipes break and it ends as well.
 """
@@ -59,7 +59,7 @@ class FfmpegProcess:
         limits: ProcessLimits,
         on_progress: Callable[[Progress], None],
     ) -> None:
-        """Take a process with the readers of its outputs, of its progress and of its stderr, in this order."""
+        """Take a process and the readers of its outputs, of its progress and of its stderr, in this order."""
         self._process = process
         self._readers = readers
         self._limits = limits
@@ -76,7 +76,9 @@ class FfmpegProcess:
         return "\n".join(lines[-LAST_WORDS_LINES:])
 
     async def outputs(self) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Take all outputs as they come: yield an output's number and its next piece. A slow taker holds ffmpeg up.
+        """Take all outputs as they come: yield an output's number and its next piece.
+
+        A slow taker holds ffmpeg up.
 
         Raises:
             FfmpegStalledError: Nothing came, and nothing was under way, for limits.stall_timeout_s.
@@ -99,7 +101,7 @@ class FfmpegProcess:
                 read.cancel()
 
     async def wait(self) -> int:
-        """Wait for its end behind its outputs' ends; return its exit status, negative if a signal killed it."""
+        """Wait for its end behind that of its outputs; return its status, negative if a signal killed it."""
         async with asyncio.timeout(self._limits.stall_timeout_s):
             return await self._process.wait()
 
@@ -149,7 +151,7 @@ class FfmpegProcess:
 
 
 def parse_progress(text: str, before: Progress = Progress()) -> Progress:
-    """Read the key=value lines of one block of ffmpeg's -progress; what it does not say stays as it was before."""
+    """Read a block of ffmpeg's -progress, key=value lines; what it does not say stays as it was before."""
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     news = before
     with suppress(KeyError, ValueError):

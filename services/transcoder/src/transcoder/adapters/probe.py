@@ -1,6 +1,7 @@
 """Probe a source: what is in it, measured, or the reason why it is refused.
 
-libav reads hostile bytes here, so it runs in a process of its own, under limits on memory, time and picture size.
+libav reads hostile bytes here, so it runs in a process of its own, with limits on memory, time and picture
+size.
 """
 
 from __future__ import annotations

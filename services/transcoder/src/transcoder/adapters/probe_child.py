@@ -10,7 +10,7 @@ import json
 import resource
 import sys
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
@@ -71,7 +71,7 @@ def _open(path: str) -> Any:
     try:
         return av.open(f"file:{path}", options=options)
     except av.error.FFmpegError as error:
-        log: Any = error.log  # its level, who said it, and what
+        log = cast(Any, error.log)  # its level, who said it, and what
         _, name, said = log or (0, "", error.strerror)
         if NOT_WHITELISTED in said:
             raise RefusalError(

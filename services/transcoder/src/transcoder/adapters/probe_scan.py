@@ -1,4 +1,4 @@
-"""Scan one stream of a source with libav: its packets' times, and a few decoded frames. Runs in the probing process."""
+"""Scan one stream of a source: its packets' times, and a few decoded frames. Runs in the probing process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transcoder.domain.cadence import measure_cadence
 from transcoder.domain.source import AudioTrack, VideoTrack, thin_keyframes
 
 DECODED_PICTURES = 24
-"""Pictures that are decoded for what the container cannot tell: rotation, interlacing, whether it works at all."""
+"""Pictures that are decoded for what no container tells: rotation, interlacing, whether it works at all."""
 DECODED_PACKETS = 500
 """After so many packets of a stream without a frame, its codec is given up."""
 
@@ -139,11 +139,11 @@ class Scan:
         if decode_time is None:
             return
         if self.decode_time is not None and self._seconds(self.decode_time - decode_time) > STEP_BACK_S:
+            before_s, now_s = self._seconds(self.decode_time), self._seconds(decode_time)
             raise RefusalError(
                 "BROKEN_TIMELINE",
-                f"the time of its {self.stream.type} track goes back from {self._seconds(self.decode_time):.1f} s "
-                f"to {self._seconds(decode_time):.1f} s, as when recordings are joined: remux it with timestamps "
-                "that only grow",
+                f"the time of its {self.stream.type} track goes back from {before_s:.1f} s to {now_s:.1f} s, "
+                "as when recordings are joined: remux it with timestamps that only grow",
             )
         self.decode_time = decode_time
 

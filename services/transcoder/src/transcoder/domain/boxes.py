@@ -1,8 +1,8 @@
-"""Read and write boxes of the ISO base media file format: ISO/IEC 14496-12, section numbers as of its 2022 edition.
+"""Read and write boxes of the ISO base media file format (section numbers: ISO/IEC 14496-12:2022).
 
-A box is a length, a four-character type and a payload, which may hold further boxes (4.2). A fragmented
-file is one `ftyp` and `moov`, which describe the tracks, then pairs of `moof` (where the samples are) and
-`mdat` (their bytes).
+A box is a length, a four-character type and a payload, which may hold further boxes (4.2). A fragmented file
+is one `ftyp` and `moov`, which describe the tracks, then pairs of `moof` (where the samples are) and `mdat`
+(their bytes).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 BOX_LIMIT_BYTES = 256 << 20
-"""Largest box that a reader takes: far above any fragment, it stops a damaged length from eating all
-memory."""
+"""Largest box that is taken: far above any fragment, it keeps a damaged length from eating all memory."""
 
 HEADER = struct.Struct(">I4s")
 LARGE_SIZE = struct.Struct(">Q")
@@ -87,12 +86,11 @@ def find_box(data: memoryview, *path: str) -> Box:
     Raises:
         BoxError: A box on the path is missing.
     """
-    for kind in path:
-        box = next((box for box in iter_boxes(data) if box.kind == kind), None)
-        if box is None:
-            raise BoxError(f"box {kind!r} is missing (looking for {'/'.join(path)})")
-        data = box.payload
-    return box
+    kind, *rest = path
+    box = next((box for box in iter_boxes(data) if box.kind == kind), None)
+    if box is None:
+        raise BoxError(f"box {kind!r} is missing")
+    return find_box(box.payload, *rest) if rest else box
 
 
 def pack_box(kind: str, *parts: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Find a picture's cadence: the constant rate that its frame times keep, or the rates to plan with if they do not.
+"""Find a picture's cadence: the constant rate that its frame times keep, or what to plan with if they do not.
 
-What containers declare is a hint, no more: AVI may say 600 for 30 frames per second, Matroska rounds times
-to whole milliseconds, telephones record variable rates under a constant label.
+What containers declare is a hint, no more: AVI may say 600 for 30 frames per second, Matroska rounds times to
+whole milliseconds, telephones record variable rates under a constant label.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ FALLBACK_RATE = Fraction(25)
 MAX_DEVIATION_FRAMES = 0.3
 """A constant rate has every frame this near its place."""
 EQUAL_DEVIATION_FRAMES = 0.1
-"""Rates that fit this nearly alike cannot be told apart: rounded times deviate by as much. The first is
-taken."""
+"""Rates that fit so nearly alike cannot be told apart, for rounded times deviate as much: take the first."""
 MAX_MISSING_RATIO = 0.02
 """A constant rate may lack so many of its frames: dropped by a busy camera, or lost on the way."""
 CANDIDATE_RATIO = 1.03
@@ -62,8 +61,8 @@ def measure_cadence(times: Sequence[int], time_base: Fraction, declared: Sequenc
     """
     span = times[-1] - times[0]
     if not span:
-        rate = next(iter(declared), FALLBACK_RATE)
-        return Cadence(frame_rate=rate, busy_frame_rate=rate, is_constant=True)
+        only = next(iter(declared), FALLBACK_RATE)
+        return Cadence(frame_rate=only, busy_frame_rate=only, is_constant=True)
     mean = ((len(times) - 1) / (span * time_base)).limit_denominator(RATE_PRECISION)
     usual = _usual_rate(times, time_base)
     rate = _best_fit(times, time_base, [_snap(rate) for rate in (*declared, *STANDARD_RATES, mean)], usual)
@@ -81,7 +80,7 @@ def _snap(rate: Fraction) -> Fraction:
 def _best_fit(
     times: Sequence[int], time_base: Fraction, candidates: Sequence[Fraction], usual: Fraction
 ) -> Fraction | None:
-    """Choose the first of those rates near the usual one on whose grid the times lie best; None if on none."""
+    """Choose the rate, of those near the usual one, on whose grid the times lie best; None if on none."""
     near = [rate for rate in candidates if usual / CANDIDATE_RATIO <= rate <= usual * CANDIDATE_RATIO]
     deviations = [_deviation(times, time_base, rate) for rate in near]
     good = min(deviations, default=1.0)
@@ -95,7 +94,7 @@ def _best_fit(
 
 
 def _usual_rate(times: Sequence[int], time_base: Fraction) -> Fraction:
-    """Tell the rate of the middle half of the distances between frames: without pauses, and without jitter."""
+    """Tell the rate of the middle half of the distances between frames: without pauses and jitter."""
     step = max(1, len(times) // SAMPLE_COUNT)
     distances = sorted(times[place + 1] - times[place] for place in range(0, len(times) - 1, step))
     quarter = len(distances) // 4

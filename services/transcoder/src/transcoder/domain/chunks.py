@@ -30,16 +30,14 @@ class Chunk:
     """On the grid."""
     frame_count: int
     seek_s: float | None
-    """Where decoding starts, on the source's clock: at or before a keyframe. None: at the source's
-    beginning."""
+    """Where decoding starts, on the source's clock: at or before a keyframe. None: at its beginning."""
     is_last: bool
 
 
 def plan_chunks(grid: Grid, source: Source, sizes: tuple[int, ...] = CHUNK_SEGMENTS) -> tuple[Chunk, ...]:
     """Cut the grid into chunks; `sizes` counts their segments, its last number repeats.
 
-    A source without video has no chunks (its audio is one task); one that cannot be sought has a single
-    chunk.
+    A source without video has no chunks, since its audio is one task; one that cannot be sought has one.
     """
     if source.video is None:
         return ()

@@ -1,4 +1,4 @@
-"""Read the configuration of H.264 and AAC out of an init segment: what playlists and MPEG-TS need to know of them."""
+"""Read the configurations of H.264 and AAC in an init segment: playlists name them, MPEG-TS carries them."""
 
 from __future__ import annotations
 
@@ -137,10 +137,10 @@ def read_aac_config(entry: Box) -> AacConfig:
 
 
 def _read_descriptor(data: memoryview, tag: int) -> memoryview:
-    """Read the body of the descriptor at the start of `data` (ISO/IEC 14496-1, 8.3.3: seven bits per byte)."""
+    """Read the body of the descriptor at the start of `data` (ISO/IEC 14496-1, 8.3.3)."""
     if not data or data[0] != tag:
         raise BoxError(f"esds lacks descriptor {tag:#04x}")
-    size, place = 0, 1
+    size, place = 0, 1  # the size has seven bits per byte; the eighth says that more follow
     while data[place] & 0x80:
         size, place = size << 7 | data[place] & 0x7F, place + 1
     size = size << 7 | data[place]

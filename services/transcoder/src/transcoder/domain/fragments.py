@@ -1,7 +1,8 @@
 """Take samples out of a fragmented MP4 stream, and put them into fragments again.
 
-Whatever fragments an encoder writes (one per GOP for recordings, one per frame for live), they are only its way to
-hand samples over: we cut them anew, at our borders and with our times. Section numbers: ISO/IEC 14496-12:2022.
+Whatever fragments an encoder writes (one per GOP for recordings, one per frame for live), they are only its
+way to hand samples over: we cut them anew, at our borders and with our times. Section numbers are those of
+ISO/IEC 14496-12:2022.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def read_track(moov: memoryview) -> Track:
         track_id=_read_after_times(find_box(trak, "tkhd").payload),
         timescale=_read_after_times(find_box(trak, "mdia", "mdhd").payload),
         sample_entry=entry,
-        default=_Entry(*struct.unpack_from(">3I", trex, 12), 0),  # 8.8.3
+        default=_Entry._make((*struct.unpack_from(">3I", trex, 12), 0)),  # 8.8.3
     )
 
 
@@ -259,8 +260,8 @@ def pack_gops(
 def pack_fragment(samples: Sequence[Sample], *, track_id: int, sequence_number: int) -> bytes:
     """Put samples that follow each other without a gap into one moof and its mdat.
 
-    The first sample's bytes stand first in the mdat: a player that wants the I-frame alone can fetch the range from
-    the start of the moof to the end of that sample.
+    The first sample's bytes stand first in the mdat: a player that wants the I-frame alone fetches the range
+    from the start of the moof to the end of that sample.
 
     Args:
         samples: At least one.
@@ -288,7 +289,7 @@ def _entry_of(sample: Sample) -> _Entry:
 
 
 def _pack_trun(entries: Sequence[_Entry], default: _Entry, data_offset: int) -> bytes:
-    """Write the columns that say more than the defaults; the first sample's flags have a word of their own."""
+    """Write the columns that say more than the defaults; the first sample's flags have their own word."""
     flags = TRUN_DATA_OFFSET
     columns: list[tuple[int, ...]] = []
     for bit, values, usual in zip(TRUN_COLUMNS, zip(*entries, strict=True), default, strict=True):

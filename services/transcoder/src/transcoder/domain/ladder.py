@@ -10,10 +10,10 @@ from chassis.errors import InvalidArgument
 from transcoder.domain.source import VideoTrack
 
 MIN_STEP_RATIO = 1.25
-"""A rung must show at least this many times the pixels of the rung below it, else it is not worth its bits."""
+"""A rung must show this many times the pixels of the rung below it, else it is not worth its bits."""
 
 PIXELS_EXPONENT = 0.75
-"""Bits needed grow with pixels to this power: a common rule for H.264, since larger pictures hold flatter areas."""
+"""Bits needed grow with pixels to this power, a common rule for H.264: large pictures hold flat areas."""
 
 PEAK_RATIO = 1.5
 """Peak over mean bitrate: below the factor 2 that Apple's HLS authoring specification 1.30 allows for VOD."""
@@ -27,7 +27,7 @@ MIN_SIDE_PIXELS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One video rendition of a ladder. As a named rung its size is a box; as a planned one, the size itself."""
+    """One video rendition of a ladder. A named rung's size is a box; a planned one's, the size itself."""
 
     name: str
     """Rendition id and human name at once: "High"."""
@@ -80,8 +80,8 @@ def choose_rungs(names: Iterable[str], rungs: tuple[Rung, ...] = NAMED_RUNGS) ->
 def plan_ladder(video: VideoTrack, rungs: tuple[Rung, ...] = NAMED_RUNGS) -> tuple[Rung, ...]:
     """Fit each rung's box to the source, and leave out those that would show hardly more than the rung below.
 
-    Nothing is larger than the source; aspect ratios are kept; a portrait source turns the boxes. A source whose
-    size lies between two rungs thus gets its own size as top rung. Fewer pixels than the box get fewer bits.
+    Nothing is larger than the source; aspect ratios are kept; a portrait source turns the boxes. A source
+    whose size lies between two rungs gets its own size as top rung. Fewer pixels than the box get fewer bits.
 
     Args:
         video: The source's picture.

@@ -1,7 +1,7 @@
 """Segments, and what packs them: what an encoder writes becomes CMAF or MPEG-TS, cut at the grid's borders.
 
-An encoder knows only its own chunk and starts at 0; the grid knows where that is in the recording. Every sample is
-checked against the grid on its way, so that whatever leaves here is exactly what was planned, or nothing.
+An encoder knows only its own chunk and starts at 0; the grid knows where that is in the recording. Every
+sample is checked against the grid on its way: what leaves here is exactly what was planned, or nothing does.
 """
 
 from __future__ import annotations

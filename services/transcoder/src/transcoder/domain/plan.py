@@ -1,4 +1,4 @@
-"""The plan of one VOD job: everything that is decided before the first frame is encoded, as one JSON-able value."""
+"""The plan of one VOD job: all that is decided before its first frame is encoded, as one storable value."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class VideoTrack:
     duration_s: float
     """From the first frame's start to the last one's end."""
     keyframe_times_s: tuple[float, ...]
-    """Ascending, thinned to at most KEYFRAME_LIMIT; the first is the first frame from which decoding can start."""
+    """Where decoding can start: ascending, thinned to at most KEYFRAME_LIMIT."""
     has_presentation_times: bool = True
     """False for containers such as AVI that only number their frames: these cannot be sought exactly."""
     pixel_format: str = "yuv420p"

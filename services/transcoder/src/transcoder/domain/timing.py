@@ -1,7 +1,7 @@
 """Lay the grid: the one timetable of frames, GOPs and segments that every rendition of a recording keeps.
 
-The grid counts frames at a constant rate, so that all its times are exact fractions: segment n starts at the same
-instant in every rung, whatever the source's own frame times are.
+The grid counts frames at a constant rate, so that all its times are exact fractions: segment n starts at the
+same instant in every rung, whatever the source's own frame times are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AUDIO_GRID_RATE = Fraction(100)
 """Grid of a source without video: ticks of 10 ms take the place of frames."""
 
 SHORT_REMAINDER_S = Fraction(1, 2)
-"""A last segment shorter than this joins the one before it; that one's EXTINF then still rounds to the same."""
+"""A last segment shorter than this joins the one before it, whose EXTINF still rounds to the same then."""
 
 AUDIO_TAIL_S = 0.1
 """Audio may outlast the video by this much (codec padding) before the last picture is held for it."""
@@ -41,7 +41,7 @@ class Grid:
     frame_count: int
     """Frames of every rung over the whole recording, at least 1."""
     video_frame_count: int
-    """How many of them the source's own pictures cover; the rest hold the last picture while sound goes on."""
+    """How many of them the source's pictures cover; the rest hold the last one while sound goes on."""
     origin_s: float
 
     @property
@@ -61,7 +61,7 @@ class Grid:
 
     @property
     def timescale(self) -> int:
-        """Ticks per second of the video tracks: the 90 kHz of MPEG where a frame is a whole number of them."""
+        """Ticks per second of video tracks: the 90 kHz of MPEG where a frame is a whole number of them."""
         whole = (CLOCK_HZ / self.frame_rate).denominator == 1
         return CLOCK_HZ if whole else self.frame_rate.numerator
 
@@ -76,8 +76,8 @@ class Grid:
     def first_audio_frame(self, msn: int, sample_rate_hz: int) -> int:
         """AAC frame at which segment `msn` starts: the first at or after its border.
 
-        Counted from the recording's start, so that nothing drifts. The audio as a whole ends at the frame border
-        nearest to the end.
+        Counted from the recording's start, so that nothing drifts. All audio ends at the frame border that is
+        nearest to the recording's end.
         """
         frames = self.segment_start_s(msn) * sample_rate_hz / AAC_FRAME_SAMPLES
         return max(1, round(frames)) if msn >= self.segment_count else math.ceil(frames)
@@ -92,8 +92,8 @@ class Grid:
 def choose_frame_rate(video: VideoTrack) -> Fraction:
     """Choose the constant rate of the output, at most 60 frames per second.
 
-    A constant rate is kept, or divided by the smallest whole number that brings it to 60 or less, so that frames
-    are dropped evenly. A variable rate becomes the smallest standard rate that keeps its livelier half's frames.
+    A constant rate is kept, or divided by the smallest whole number that brings it to 60 or less, so that
+    frames are dropped evenly. A variable rate becomes the smallest standard one that keeps its busy frames.
     """
     if video.constant_frame_rate:
         return video.frame_rate / math.ceil(video.frame_rate / (MAX_FRAME_RATE * RATE_TOLERANCE))
@@ -136,10 +136,10 @@ def _plan_audio_grid(source: Source, segment_s: float) -> Grid:
 
 
 def _choose_origin_s(source: Source, video: VideoTrack, rate: Fraction) -> float:
-    """Put second 0 a whole number of frames before the first picture, at the source's start to within half a frame.
+    """Put second 0 a whole number of frames before the first picture, near to the source's start.
 
-    Were it at the source's start itself, pictures could fall half-way between two frames of the grid, where the
-    jitter of millisecond timestamps would double some and drop others.
+    Were it at the source's start itself, pictures could fall half-way between two frames of the grid, where
+    the jitter of millisecond timestamps doubles some and drops others.
     """
     frames_before = round((video.start_s - source.start_s) * rate)
     return video.start_s - float(frames_before / rate)

@@ -1,9 +1,9 @@
 """Write MPEG-2 transport stream segments (ISO/IEC 13818-1; H.264 and AAC in it: RFC 8216, 3.2).
 
-Chunks are packed at the same time by processes that know nothing of each other, yet "timestamps and continuity
-counters MUST continue uninterrupted" over all segments (RFC 8216, 3). Timestamps are absolute, so they do. Counters
-have four bits: every segment fills each media PID up to a whole multiple of 16 packets, by stuffing its last PES, and
-so each segment starts at counter 0. The tables come once per GOP, whose number is known.
+Chunks are packed at the same time by processes that know nothing of each other, yet timestamps and continuity
+counters "MUST continue uninterrupted" over all segments (RFC 8216, 3). Timestamps are absolute, so they do.
+Counters have four bits: each segment fills every media PID up to a multiple of 16 packets, by stuffing its
+last PES, and so begins at counter 0. The tables come once per GOP, whose number is known.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TICKS_WRAP = 1 << 33
 STAMP_BYTES = 5
 PES_LENGTH_LIMIT = 0xFFFF
 AUDIO_PES_TICKS = CLOCK_HZ // 10
-"""Audio frames are gathered to about this much per PES: one by one, a fifth of the packets would be stuffing."""
+"""Audio frames are gathered to about this much per PES: one by one, a fifth would be stuffing."""
 
 ACCESS_UNIT_DELIMITER = b"\0\0\0\1\x09\xf0"
 
@@ -87,7 +87,7 @@ def pack_ts_segment(
 def to_annex_b(sample: bytes, nal_length_bytes: int, parameter_sets: Iterable[bytes]) -> bytes:
     """Turn a length-prefixed H.264 sample into a byte stream (ISO/IEC 14496-10, annex B).
 
-    An access unit delimiter leads, as MPEG-TS asks (ISO/IEC 13818-1, 2.14.1); then the parameter sets, if any.
+    An access unit delimiter leads, as MPEG-TS asks (ISO/IEC 13818-1, 2.14.1); parameter sets follow, if any.
     """
     units = [ACCESS_UNIT_DELIMITER, *(b"\0\0\0\1" + unit for unit in parameter_sets)]
     place = 0
@@ -185,7 +185,7 @@ def _packets(pid: int, counter: int, pes: bytes, adaptation: bytes, count: int) 
 
 
 def _packet_header(pid: int, counter: int, *, starts: bool, adapts: bool) -> bytes:
-    """Sync byte, unit start and PID, then whether an adaptation field precedes the payload, and the counter."""
+    """Sync byte, unit start and PID; whether an adaptation field precedes the payload; and the counter."""
     return struct.pack(">BHB", 0x47, starts << 14 | pid, (0x30 if adapts else 0x10) | counter % COUNTERS)
 
 
@@ -239,7 +239,7 @@ def _program_tables(*, has_video: bool, has_audio: bool) -> tuple[tuple[int, byt
 
 
 def _section(table_id: int, number: int, body: bytes) -> bytes:
-    """Wrap a table's body: id, length, number of the stream or program, version 0, current, only section; CRC."""
+    """Wrap a table's body: id, length, number, version 0 and current, first and last section; CRC."""
     head = struct.pack(">BHHBBB", table_id, 0xB000 | len(body) + 9, number, 0xC1, 0, 0)
     return head + body + struct.pack(">I", _crc32(head + body))
 

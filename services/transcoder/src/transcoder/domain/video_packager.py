@@ -77,7 +77,9 @@ class VideoPackager:
         if in_chunk == 0:
             self._delay = sample.composition_offset
         if starts_gop and sample.composition_offset != self._delay:
-            raise PackagingError(f"{self._rung.name}, frame {in_chunk}: is not the first of its GOP to be shown")
+            raise PackagingError(
+                f"{self._rung.name}, frame {in_chunk} is not the first of its GOP to be shown"
+            )
         expected = (in_chunk * ticks, ticks, starts_gop)
         if (sample.decode_time, sample.duration, sample.is_sync) != expected:
             raise PackagingError(
