@@ -24,6 +24,12 @@ class Scripted(timeline_pb2_grpc.TimelineServiceServicer):
             raise ZeroDivisionError("a secret")
         return timeline_pb2.OpenResponse(epoch=1)
 
+    async def Append(self, request: Any, context: Any) -> timeline_pb2.AppendResponse:
+        raise errors.ResourceExhausted("the queue holds 1000 tasks: full", retry_delay_s=2)
+
+    async def GetSnapshot(self, request: Any, context: Any) -> timeline_pb2.GetSnapshotResponse:
+        raise errors.Unimplemented("snapshots are not built yet")
+
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[timeline_pb2.WatchResponse]:
         yield timeline_pb2.WatchResponse(caught_up=timeline_pb2.CaughtUp())
         raise errors.NotFound("stream was deleted", reason="NO_STREAM")
@@ -57,6 +63,16 @@ async def test_what_nobody_expected_is_internal_and_tells_no_secret() -> None:
             await stub.Open(timeline_pb2.OpenRequest(owner="unexpected"))
     assert raised.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in (raised.value.details() or "")
+
+
+async def test_kinds_without_metadata_cross_too() -> None:
+    async with client() as (stub, _, _):
+        with pytest.raises(errors.ResourceExhausted, match="full"):
+            async with peer_errors():
+                await stub.Append(timeline_pb2.AppendRequest())
+        with pytest.raises(errors.Unimplemented, match="not built"):
+            async with peer_errors():
+                await stub.GetSnapshot(timeline_pb2.GetSnapshotRequest())
 
 
 async def test_a_stream_fails_typed_after_its_first_message() -> None:
