@@ -1,5 +1,6 @@
 """A real server and a real client: failures arrive as the kinds that were raised."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,9 @@ NAME = "weir.timeline.v1.TimelineService"
 
 
 class Scripted(timeline_pb2_grpc.TimelineServiceServicer):
+    def __init__(self) -> None:
+        self.watch_closed = asyncio.Event()
+
     async def Open(self, request: Any, context: Any) -> timeline_pb2.OpenResponse:
         if request.owner == "typed":
             raise errors.FailedPrecondition("epoch is 1: 2 owns the stream", reason="STALE_EPOCH", epoch="2")
@@ -31,14 +35,21 @@ class Scripted(timeline_pb2_grpc.TimelineServiceServicer):
         raise errors.Unimplemented("snapshots are not built yet")
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[timeline_pb2.WatchResponse]:
-        yield timeline_pb2.WatchResponse(caught_up=timeline_pb2.CaughtUp())
+        try:
+            while True:
+                yield timeline_pb2.WatchResponse(caught_up=timeline_pb2.CaughtUp())
+                if request.stream_id != "endless":
+                    break
+                await asyncio.sleep(0.01)
+        finally:
+            self.watch_closed.set()
         raise errors.NotFound("stream was deleted", reason="NO_STREAM")
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[tuple[Any, Any, Any]]:
+async def client(servicer: Scripted | None = None) -> AsyncIterator[tuple[Any, Any, Any]]:
     def register(server: grpc.aio.Server) -> None:
-        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(Scripted(), server)
+        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicer or Scripted(), server)
 
     async with (
         serve("127.0.0.1:0", register, services=[NAME], grace_s=1) as (health, port),
@@ -83,6 +94,17 @@ async def test_a_stream_fails_typed_after_its_first_message() -> None:
                 async for response in stub.Watch(timeline_pb2.WatchRequest()):
                     received.append(response)  # noqa: PERF401 - it fails in the middle
     assert len(received) == 1
+
+
+async def test_a_stream_whose_client_leaves_is_closed_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    servicer = Scripted()
+    async with client(servicer) as (stub, _, _):
+        call = stub.Watch(timeline_pb2.WatchRequest(stream_id="endless"))
+        await call.read()
+        call.cancel()
+        async with asyncio.timeout(10):
+            await servicer.watch_closed.wait()
+    assert "Traceback" not in "".join(capsys.readouterr())
 
 
 async def test_health_follows_set_serving() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind, use_span
 
 from chassis import grpc_errors
 from chassis.errors import WeirError
@@ -118,25 +118,27 @@ class Call:
 
     async def respond(self, handler: Callable[..., Any], request: Any, context: Any) -> Any:
         """Run a handler with one response."""
-        async with self._observed(context):
-            return await handler(request, context)
+        async with self._observed(context) as span:
+            with use_span(span):
+                return await handler(request, context)
 
-    async def stream(self, handler: Callable[..., Any], request: Any, context: Any) -> AsyncIterator[Any]:
-        """Run a handler with a stream of responses."""
-        async with self._observed(context):
-            async for response in handler(request, context):
+    async def stream(self, handler: Callable[..., Any], request: Any, context: Any) -> AsyncGenerator[Any]:
+        """Run a handler with a stream of responses.
+
+        Its span is not made the current one: a generator may end in another context than it began in.
+        """
+        async with self._observed(context), aclosing(handler(request, context)) as responses:
+            async for response in responses:
                 yield response
 
     @asynccontextmanager
-    async def _observed(self, context: Any) -> AsyncIterator[None]:
+    async def _observed(self, context: Any) -> AsyncIterator[Span]:
         start = time.monotonic()
-        span = tracer.start_as_current_span(
-            self._method.lstrip("/"), context=trace_context(self._headers), kind=SpanKind.SERVER
-        )
+        parent = trace_context(self._headers)
+        span = tracer.start_span(self._method.lstrip("/"), context=parent, kind=SpanKind.SERVER)
         code = "OK"
         try:
-            with span:
-                yield
+            yield span
         except WeirError as error:
             code = grpc_errors.CODES[type(error)].name
             rich = rpc_status.to_status(grpc_errors.to_status(error))
@@ -152,6 +154,8 @@ class Call:
             log.exception("call failed unexpectedly", method=self._method)
             await context.abort(grpc.StatusCode.INTERNAL, _INTERNAL)
         finally:
+            span.set_attribute("rpc.grpc.status_code", code)
+            span.end()
             log.info("call", method=self._method, code=code, duration_ms=_elapsed_ms(start))
 
 
@@ -178,8 +182,9 @@ def _unary(behaviour: Any, call: Call) -> Any:
 
 def _streaming(behaviour: Any, call: Call) -> Any:
     async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
-        async for response in call.stream(behaviour, request, context):
-            yield response
+        async with aclosing(call.stream(behaviour, request, context)) as responses:
+            async for response in responses:
+                yield response
 
     return stream
 
