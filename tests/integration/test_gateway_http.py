@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import select
 import socket
 import time
@@ -312,6 +313,16 @@ class TestStopping:
             await asyncio.sleep(0.1)
             async with asyncio.timeout(5):
                 await scene_of.__aexit__(None, None, None)
+
+
+async def test_as_many_files_as_connections_may_be_open(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        async with running_scene(tmp_path, connection_count=2000):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 2000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_pages_and_their_files(scene: Scene) -> None:

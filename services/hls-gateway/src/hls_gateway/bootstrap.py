@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +30,9 @@ from hls_gateway.servicer import PUBLIC_SERVICES, SERVICE, GatewayServicer
 from hls_gateway.webserver.content import Content
 from hls_gateway.webserver.limits import Limits
 from hls_gateway.webserver.server import Site, WebServer
+
+# What is open beside viewers' connections: storage, channels, logs.
+_OTHER_FILES_COUNT = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +68,20 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
         yield Ports(http_port=http_port, grpc_port=grpc_port)
 
 
+def _allow_files(count: int) -> None:
+    """Raise how many files this process may open, as far as it may; many systems begin at 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < count:
+        log.warning("fewer files than connections may be open", file_count=wanted, wanted_count=count)
+
+
 @asynccontextmanager
 async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
     served: Site = LoggedSite(site) if config.request_log == "all" else site
+    _allow_files(config.connection_count + _OTHER_FILES_COUNT)
     server = WebServer(served, _http_limits(config))
     host, _, port = config.http_address.rpartition(":")
     http_port = await server.listen(host, int(port))

@@ -20,7 +20,7 @@ class GatewayConfig(ServiceConfig):
     http_address: Address = "0.0.0.0:8081"
     """Where playlists, media and pages are served, host:port."""
 
-    distributor_address: str = "dns:///distributor:50053"
+    distributor_address: Address = "dns:///distributor:50053"
     """The distributor, host:port; dns:///host:port spreads over all of its replicas."""
 
     media_memory_bytes: Annotated[int, Field(ge=MEBIBYTE, le=64 * 1024 * MEBIBYTE)] = 96 * MEBIBYTE

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from chassis.errors import DataLoss, NotFound, Unavailable, WeirError
+from chassis.errors import DataLoss, Unavailable, WeirError
 from chassis.telemetry import STREAM, log
 from hls_gateway.domain.stream import Record, Stream
 from hls_gateway.editions.edition import Edition
@@ -59,14 +59,14 @@ class Follower(Generic[Printed]):
                 retry_delay_s=1.0,
             ) from None
         if self.edition is None:
-            raise self._why_not()
+            raise self.why_not()
         return self.edition
 
     async def run(self, feed: TimelineFeed) -> None:
         """Follow until the stream is gone; what was printed before stays."""
         try:
             await self._follow(feed)
-        except NotFound as error:
+        except WeirError as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001 - a worker's edge
             log.exception("following a stream failed", **{STREAM: self.stream_id})
@@ -79,7 +79,8 @@ class Follower(Generic[Printed]):
         self.edition = edition
         self._settled.set()
 
-    def _why_not(self) -> WeirError:
+    def why_not(self) -> WeirError:
+        """Tell, to one more caller, why there is no edition."""
         failure = self.failure or Unavailable("the stream was let go: try again", retry_delay_s=1.0)
         return type(failure)(failure.message, reason=failure.reason, retry_delay_s=failure.retry_delay_s)
 

@@ -55,7 +55,7 @@ class Shelf(Generic[Printed]):
         self._clock = clock
         self._followers: dict[Key, Follower[Printed]] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._missing: dict[Key, float] = {}
+        self._missing: dict[Key, tuple[float, Follower[Printed]]] = {}  # until when, and why
 
     def edition_now(self, stream_id: str, incarnation: str) -> Edition[Printed] | None:
         """Give an edition that is complete; "" stands for the current incarnation."""
@@ -94,7 +94,7 @@ class Shelf(Generic[Printed]):
             if now - follower.used_time > self._limits.idle_s:
                 self._drop(key)
         self._make_room()
-        self._missing = {key: until for key, until in self._missing.items() if until > now}
+        self._missing = {key: missing for key, missing in self._missing.items() if missing[0] > now}
 
     def close(self) -> None:
         """Stop following."""
@@ -122,8 +122,9 @@ class Shelf(Generic[Printed]):
         return follower
 
     def _require_not_missing(self, key: Key) -> None:
-        if self._missing.get(key, 0.0) > self._clock():
-            raise NotFound(f"there is no stream {key[0]!r}", reason="NO_STREAM")
+        until, follower = self._missing.get(key, (0.0, None))
+        if follower and until > self._clock():
+            raise follower.why_not()
 
     def _pending_count(self) -> int:
         return sum(follower.edition is None for follower in self._followers.values())
@@ -143,7 +144,7 @@ class Shelf(Generic[Printed]):
         if isinstance(follower.failure, NotFound):
             while len(self._missing) >= _MISSING_COUNT:
                 del self._missing[next(iter(self._missing))]
-            self._missing[key] = self._clock() + _MISSING_S
+            self._missing[key] = (self._clock() + _MISSING_S, follower)
 
     def _make_room(self) -> None:
         held = [(key, follower) for key, follower in self._followers.items() if follower.edition]
