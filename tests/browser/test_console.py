@@ -109,7 +109,8 @@ async def test_a_transcode_can_be_cancelled_and_started_again(
         await expect(row).to_contain_text("Cancelled")
         await expect(row.get_by_role("link", name="Watch")).to_be_hidden()
         await row.get_by_role("button", name="Transcode").click()
-        await expect(row).to_contain_text("Ready", timeout=READY_TIMEOUT_MS)
+        await expect(row).to_contain_text("Transcoding", timeout=READY_TIMEOUT_MS)
+        await expect(row.get_by_role("link", name="Watch")).to_be_visible(timeout=READY_TIMEOUT_MS)
         assert visit.witness.complaints == []
 
 
@@ -149,7 +150,7 @@ async def test_deleting_works_by_keyboard_and_keeps_the_focus_on_the_page(
 
 async def test_the_page_says_when_the_api_is_away_and_when_it_is_back(browser: Browser, site: str) -> None:
     async with visiting(browser, site) as visit:
-        away = visit.page.get_by_text("The API does not answer")
+        away = visit.page.get_by_text("The recordings cannot be read")
         await expect(visit.page.get_by_role("list", name="Recordings")).to_be_attached()
         await visit.page.context.set_offline(offline=True)
         await expect(away).to_be_visible(timeout=15_000)

@@ -138,6 +138,21 @@ async def test_a_stream_in_transport_segments_plays_too(
         assert visit.witness.complaints == []
 
 
+async def test_a_browser_without_media_source_plays_by_its_own_means(
+    browser: Browser, site: str, sample: str
+) -> None:
+    async with visiting(browser, site) as visit:
+        await visit.page.context.add_init_script(
+            "delete globalThis.MediaSource; delete globalThis.ManagedMediaSource"
+        )
+        await visit.page.goto(f"{site}/watch/{sample}")
+        await _plays_past(visit, 0.5)
+        assert str(await visit.video("video.src")).endswith(f"/hls/{sample}/master.m3u8")
+        await _seek(visit, SAMPLE_S - 2.0)
+        await until(lambda: visit.video("video.ended"), "the end")
+        assert visit.witness.complaints == []
+
+
 async def test_play_starts_without_sound_where_the_browser_refuses_it(site: str, sample: str) -> None:
     async with chromium(autoplay=False) as shy, visiting(shy, site) as visit:
         # Playwright evaluates as if the viewer had clicked, so nothing may be asked before play has begun.

@@ -11,24 +11,27 @@ const BY_STATUS = new Map([
   [504, "The server took too long to answer."],
 ]);
 
+/** HTTP 0 stands for no answer; gRPC 10, ABORTED, for somebody else who was at the same thing. */
+const PASSING_STATUSES = [0, 429, 502, 503, 504];
+const ABORTED = 10;
+
 const UNREACHABLE = "The server cannot be reached.";
 
 export class Fault extends Error {
   /**
    * @param {string} message In words, for people.
-   * @param {{status?: number, reason?: string}} [facts] HTTP status (0: there was no answer), and the
-   *   stable reason of google.rpc.ErrorInfo.
+   * @param {{status?: number, code?: number}} [facts] HTTP status (0: there was no answer), and gRPC's code.
    */
-  constructor(message, { status = 0, reason = "" } = {}) {
+  constructor(message, { status = 0, code = 0 } = {}) {
     super(message);
     this.name = "Fault";
     this.status = status;
-    this.reason = reason;
+    this.code = code;
   }
 
-  /** True: nobody who could decide has answered, so the same call may succeed later. */
-  get isAway() {
-    return [0, 429, 502, 503, 504].includes(this.status);
+  /** True: the same call may succeed a little later. */
+  get mayPass() {
+    return PASSING_STATUSES.includes(this.status) || this.code === ABORTED;
   }
 
   get isMissing() {
@@ -48,9 +51,8 @@ export function unreachable(message = UNREACHABLE) {
  */
 export function faultOf(status, body) {
   const answer = parsed(body);
-  const info = (Array.isArray(answer?.details) ? answer.details : []).find((detail) => detail?.reason);
   const message = answer?.message || BY_STATUS.get(status) || `The server answered with status ${status}.`;
-  return new Fault(message, { status, reason: info?.reason ?? "" });
+  return new Fault(message, { status, code: answer?.code });
 }
 
 function parsed(body) {

@@ -4,11 +4,11 @@ import { faultOf, unreachable } from "./fault.js";
 import { recordingPath } from "./recordings.js";
 
 /**
- * PUT the bytes of a recording's source; resolves with the probed recording.
+ * PUT the bytes of a recording's source; resolves when they are stored and known to be media.
  * @param {string} recordingId
  * @param {Blob} source
  * @param {{onSent: (bytes: number) => void, signal: AbortSignal}} options
- * @returns {Promise<import("./recordings.js").Recording>} Rejects with a Fault, or with the signal's reason.
+ * @returns {Promise<void>} Rejects with a Fault, or with the signal's reason.
  */
 export function putSource(recordingId, source, { onSent, signal }) {
   return new Promise((resolve, reject) => {
@@ -26,6 +26,6 @@ export function putSource(recordingId, source, { onSent, signal }) {
 }
 
 function settle(request, resolve, reject) {
-  if (request.status === 200) resolve(JSON.parse(request.responseText));
+  if (request.status === 200) resolve();
   else reject(faultOf(request.status, request.responseText));
 }

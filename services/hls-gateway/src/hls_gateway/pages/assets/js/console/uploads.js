@@ -22,6 +22,7 @@ import { idOf, titleOf } from "../words/naming.js";
 
 const UNFINISHED = ["waiting", "creating", "sending", "probing", "starting"];
 const NOT_ON_SERVER = ["waiting", "refused"];
+/** @type {Pick<Upload, "phase"|"sent_bytes"|"rate_bytes"|"message">} */
 const AT_START = { phase: "waiting", sent_bytes: 0, rate_bytes: 0, message: "" };
 
 /** Dispatches "change" whenever an upload has come further. */
@@ -47,9 +48,15 @@ export class Uploads extends EventTarget {
   add(sources) {
     for (const source of sources) {
       const title = titleOf(source.name);
-      const upload = { id: idOf(title), title, source, isStored: false, ...AT_START, cancelling: new AbortController() };
-      this.#uploads.set(upload.id, upload);
-      this.#enqueue(upload);
+      this.#enqueue({
+        ...AT_START,
+        id: idOf(title),
+        title,
+        source,
+        isStored: false,
+        cancelling: new AbortController(),
+        attempt: Promise.resolve(),
+      });
     }
   }
 
@@ -78,8 +85,10 @@ export class Uploads extends EventTarget {
     }
   }
 
+  /** @param {Upload} upload */
   #enqueue(upload) {
-    this.#line = this.#line.then(() => this.#carryOut(upload));
+    this.#uploads.set(upload.id, upload);
+    this.#line = this.#line.then(() => this.#carryOut(upload)).catch(reportError);
     upload.attempt = this.#line;
     this.#changed();
   }
@@ -113,8 +122,8 @@ export class Uploads extends EventTarget {
   async #fail(upload, error) {
     if (!(error instanceof Fault)) throw error;
     upload.message = error.message;
-    this.#enter(upload, error.isAway ? "broken" : "refused");
-    if (!error.isAway) await takeBack(upload.id);
+    this.#enter(upload, error.mayPass ? "broken" : "refused");
+    if (!error.mayPass) await takeBack(upload.id);
   }
 
   #enter(upload, phase) {

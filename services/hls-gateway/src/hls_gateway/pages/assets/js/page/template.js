@@ -2,13 +2,14 @@
 
 /**
  * @param {string} templateId
- * @returns {{node: HTMLElement, slots: Record<string, HTMLElement>}} The copy, and its [data-slot] elements.
+ * @returns {{node: HTMLElement, slots: Record<string, any>}} The copy, and its [data-slot] elements.
  */
 export function stamp(templateId) {
   const template = /** @type {HTMLTemplateElement} */ (document.getElementById(templateId));
   const node = /** @type {HTMLElement} */ (template.content.firstElementChild.cloneNode(true));
+  /** @type {Record<string, any>} */
   const slots = {};
-  for (const slot of node.querySelectorAll("[data-slot]")) slots[slot.dataset.slot] = slot;
+  for (const slot of /** @type {NodeListOf<HTMLElement>} */ (node.querySelectorAll("[data-slot]"))) slots[slot.dataset.slot] = slot;
   return { node, slots };
 }
 

@@ -57,6 +57,12 @@ export class Player extends EventTarget {
     return this.#engine?.renditions ?? [];
   }
 
+  /** Playing, but without anything to show. */
+  get isDry() {
+    const { paused, ended, seeking, readyState } = this.#video;
+    return !paused && !ended && !seeking && readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
+  }
+
   /** What flows now: see the engine; and how much is buffered ahead. */
   measure() {
     const nothing = { rendition: null, throughput_bps: null };

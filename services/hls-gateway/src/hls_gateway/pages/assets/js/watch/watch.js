@@ -13,8 +13,10 @@ import { Veil } from "./veil.js";
 
 const SAMPLE_MS = 500;
 
+/** @returns {any} */
 const at = (id) => document.getElementById(id);
-const video = /** @type {HTMLVideoElement} */ (at("video"));
+/** @type {HTMLVideoElement} */
+const video = at("video");
 const streamId = streamIdOf(location.pathname);
 
 const player = new Player(video, `/hls/${encodeURIComponent(streamId)}/master.m3u8`);
@@ -45,7 +47,7 @@ async function follow() {
 
 /** @param {import("../words/stream.js").Known} known */
 function showStream(known) {
-  const { title, tone, state, progress, obstacle } = describeStream(known);
+  const { title, tone, state, progress, obstacle } = describeStream(known, { isDry: isStarted && player.isDry });
   say(at("title"), title);
   document.title = `${title} · Weir`;
   say(at("state"), state);
@@ -106,7 +108,7 @@ function streamIdOf(path) {
 
 player.addEventListener("renditions", () => chooser.offer(player.renditions));
 player.addEventListener("switch", () => measures.countSwitch());
-player.addEventListener("fault", (event) => veil.show(event.detail));
+player.addEventListener("fault", (/** @type {CustomEvent} */ event) => veil.show(event.detail));
 player.addEventListener("well", () => veil.lift());
 player.addEventListener("muted", () => (at("unmute").hidden = false));
 at("unmute").addEventListener("click", () => (video.muted = false));

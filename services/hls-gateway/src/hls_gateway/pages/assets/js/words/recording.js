@@ -27,7 +27,10 @@ import { ago, bytes, clock, frameRate, percent, ratio, span } from "./units.js";
 
 const CODECS = { h264: "H.264", hevc: "HEVC", av1: "AV1", vp9: "VP9", vp8: "VP8", aac: "AAC", opus: "Opus", mp3: "MP3", ac3: "AC-3" };
 
-/** What a job's state says of its recording. */
+/**
+ * What a job's state says of its recording.
+ * @type {Record<string, Partial<View>>}
+ */
 const JOBS = {
   QUEUED: { tone: "flowing", state: "Waiting for a transcoder", canCancel: true },
   RUNNING: { tone: "flowing", state: "Transcoding", canCancel: true },
@@ -36,7 +39,10 @@ const JOBS = {
   CANCELLED: { tone: "still", state: "Cancelled", again: "Transcode" },
 };
 
-/** What a recording without a job says of itself. */
+/**
+ * What a recording without a job says of itself.
+ * @type {Record<string, Partial<View>>}
+ */
 const SOURCES = {
   CREATED: { tone: "still", state: "Empty", message: "Its bytes have not come. Delete it, or upload its source by the API." },
   UPLOADING: { tone: "flowing", state: "Uploading", message: "Its bytes are being sent from elsewhere." },
@@ -46,7 +52,10 @@ const SOURCES = {
   FAILED: { tone: "alarm", state: "Source failed" },
 };
 
-/** What a stream that was made from no recording says of itself. */
+/**
+ * What a stream that was made from no recording says of itself.
+ * @type {Record<string, Partial<View>>}
+ */
 const STREAMS = {
   created: { tone: "still", state: "Waits for media" },
   active: { tone: "flowing", state: "Live" },
@@ -58,6 +67,7 @@ const STREAMS = {
 /** A slower one would be said as zero. */
 const LEAST_SPEED = 0.05;
 
+/** @type {Omit<View, "id"|"kind"|"title"|"facts"|"isPlayable">} */
 const PLAIN = { tone: "still", state: "Unknown", message: "", again: "", removal: "Delete", canCancel: false, progress: null };
 
 /**
@@ -112,6 +122,7 @@ export function isPlayable(stream) {
 
 /** @param {Job} job */
 export function progressOf(job) {
+  /** @type {Array<[string, string]>} */
   const readings = [[percent(job.percent), "transcoded"]];
   if (job.speed_ratio >= LEAST_SPEED) readings.push([ratio(job.speed_ratio), "real time"]);
   if (job.eta_s !== undefined) readings.push([span(job.eta_s), "left"]);

@@ -15,14 +15,15 @@ const LATER_MS = 5_000;
 
 /**
  * @param {Known} known
+ * @param {{isDry: boolean}} picture `isDry`: the picture stands still until more media comes.
  * @returns {{title: string, tone: string, state: string, progress: object|null, obstacle: {title: string, text: string, retry_s?: null}|null}}
  *   `obstacle`: why there is nothing to play yet; with `retry_s` when only the watcher would ask again.
  */
-export function describeStream({ streamId, stream, recording, job }) {
+export function describeStream({ streamId, stream, recording, job }, { isDry }) {
   const canPlay = stream !== null && isPlayable(stream);
   return {
     title: stream?.title || recording?.title || streamId,
-    ...stateOf(stream, job),
+    ...stateOf(stream, job, isDry),
     progress: job && isAtWork(job) ? progressOf(job) : null,
     obstacle: canPlay ? null : obstacleOf(stream, recording, job),
   };
@@ -54,6 +55,9 @@ const STREAMS = {
   error: { tone: "alarm", state: "Failed" },
 };
 
+/** The picture has come to the end of what is made. */
+const WAITING = { tone: "flowing", state: "Waiting for the transcode" };
+
 const NOTHING = { tone: "still", state: "" };
 
 const FIRST_SEGMENTS = {
@@ -74,7 +78,8 @@ const OBSTACLES = {
   waiting: { title: "Nothing has been sent yet", text: "It plays by itself as soon as media comes." },
 };
 
-function stateOf(stream, job) {
+function stateOf(stream, job, isDry) {
+  if (job && isAtWork(job) && isDry) return WAITING;
   if (job) return JOBS[job.state];
   return stream ? STREAMS[stream.status] : NOTHING;
 }

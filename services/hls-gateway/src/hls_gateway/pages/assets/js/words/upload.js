@@ -2,6 +2,7 @@
 
 import { bytes, percent, span } from "./units.js";
 
+/** @type {Record<string, {tone: import("./recording.js").Tone, state: string}>} */
 const PHASES = {
   waiting: { tone: "still", state: "Waits its turn" },
   creating: { tone: "flowing", state: "Uploading" },
@@ -37,6 +38,7 @@ export function describeUpload(upload) {
 
 function progressOf({ sent_bytes, rate_bytes, source, phase }) {
   const share = source.size ? Math.min(1, sent_bytes / source.size) : 1;
+  /** @type {Array<[string, string]>} */
   const readings = [[percent(share * 100), "sent"]];
   if (phase === "sending" && rate_bytes > 0) {
     readings.push([`${bytes(rate_bytes)}/s`, ""], [span((source.size - sent_bytes) / rate_bytes), "left"]);
