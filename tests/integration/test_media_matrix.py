@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ class Case:
     size: tuple[int, int] = (320, 180)
     """Of the top rung."""
     turned: int = 0
+    seconds: float | None = None
+    """Of the source, if its container does not tell."""
     steady_rate: bool = True
     """Every frame of the source is shown exactly once."""
     remake: Callable[[Path, Path], None] | None = None
@@ -161,6 +164,33 @@ CASES = [
     case("wide-pixels.mp4", Picture(width=240, height=180, flags=(*B_FRAMES, "-vf", "setsar=4/3"))),
     case("unsteady.mp4", Picture(count=225, flags=UNSTEADY), rate=Fraction(30), steady_rate=False),
     case("pausing.mkv", Picture(flags=PAUSING), steady_rate=False),
+    case(
+        "windows.wmv",
+        Picture(flags=("-c:v", "wmv2", "-q:v", "3", "-g", "40")),
+        Sound(flags=("-c:a", "wmav2")),
+        seconds=5.0,  # ASF declares its preroll as well
+    ),
+    case("free.ogv", Picture(flags=("-c:v", "libtheora", "-q:v", "9")), Sound(flags=("-c:a", "libvorbis"))),
+    case(
+        "studio.mxf",
+        film(Fraction(25), flags=("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2")),
+        Sound(sample_rate=48_000, flags=("-c:a", "pcm_s16le")),
+        rate=Fraction(25),
+    ),
+    Case(
+        name="fragments.mp4",
+        media=Media(
+            picture=Picture(flags=B_FRAMES),
+            flags=("-movflags", "+frag_keyframe+empty_moov+default_base_moof+skip_trailer"),
+        ),
+    ),
+    Case(
+        name="without-index.mkv",
+        media=Media(picture=Picture(flags=B_FRAMES), flags=("-live", "1")),
+        seconds=5.0,
+    ),
+    case("blink.mp4", Picture(count=9), Sound(seconds=0.3)),
+    Case(name="one-picture.mp4", media=Media(picture=Picture(count=1), sound=None)),
     case("hdr.mkv", Picture(flags=HDR)),
     Case(name="silent.mp4", media=Media(sound=None)),
     case("late-sound.mp4", sound=Sound(seconds=3.5, flags=("-c:a", "aac", "-af", "asetpts=PTS+1.5/TB"))),
@@ -214,7 +244,7 @@ async def test_source_comes_out_right_as_ts(case: Case, folder: Path) -> None:
 async def check_source(case: Case, folder: Path, container: Container) -> None:
     source = make_source(case, folder)
     job = await transcode(source, container=container)
-    check_timetable(case, job, duration_s(source))
+    check_timetable(case, job, case.seconds or duration_s(source))
     for rung in job.plan.ladder:
         check_pictures(case, job, rung.name, watch(source))
     if case.media.sound:
@@ -262,7 +292,10 @@ def check_pictures(case: Case, job: Job, rung: str, truth: list[Shown]) -> None:
         meant = {known.number for known in truth[soonest : latest + 1]}
         assert frame.number in meant, f"frame {place} of {rung} shows {frame.number}"
     if case.steady_rate:
-        assert [frame.number for frame in shown[-len(truth) :]] == [frame.number for frame in truth]
+        numbers = [number for number, _ in groupby(frame.number for frame in shown)]
+        assert numbers == [frame.number for frame in truth]
+        before = round((truth[0].time_s - grid.origin_s) / frame_s)
+        assert len(shown) - before - len(truth) in (0, 1)  # one may be held for sound that lasts longer
 
 
 def check_beeps(job: Job, source: Path) -> None:

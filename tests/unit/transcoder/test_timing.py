@@ -108,8 +108,9 @@ def test_late_picture_is_preceded_by_whole_frames() -> None:
     assert (grid.video_frame_count, grid.frame_count) == (900, 900)
 
 
-def test_codec_padding_behind_the_picture_adds_no_frame() -> None:
-    assert plan_grid(make_source(audio=make_audio(duration_s=30.09))).frame_count == 900
+@pytest.mark.parametrize(("tail_s", "count"), [(0.03, 900), (0.04, 901), (0.09, 901), (0.2, 906)])
+def test_codec_padding_behind_the_picture_adds_a_frame_at_most(tail_s: float, count: int) -> None:
+    assert plan_grid(make_source(audio=make_audio(duration_s=30 + tail_s))).frame_count == count
 
 
 def test_last_picture_is_held_while_sound_goes_on() -> None:

@@ -72,7 +72,7 @@ def _open(path: str) -> Any:
         return av.open(f"file:{path}", options=options)
     except av.error.FFmpegError as error:
         log = cast(Any, error.log)  # its level, who said it, and what
-        _, name, said = log or (0, "", error.strerror)
+        _, name, said = log or (0, "", str(error.strerror))
         if NOT_WHITELISTED in said:
             raise RefusalError(
                 "UNSUPPORTED_CONTAINER", f"its format is {name!r}: must be one of {', '.join(DEMUXERS)}"

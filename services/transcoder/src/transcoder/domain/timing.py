@@ -26,8 +26,8 @@ AUDIO_GRID_RATE = Fraction(100)
 SHORT_REMAINDER_S = Fraction(1, 2)
 """A last segment shorter than this joins the one before it, whose EXTINF still rounds to the same then."""
 
-AUDIO_TAIL_S = 0.1
-"""Audio may outlast the video by this much (codec padding) before the last picture is held for it."""
+CODEC_PADDING_S = 0.1
+"""Sound that outlasts the picture by no more is padding of its codec: worth a frame, but not several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +112,11 @@ def plan_grid(source: Source, segment_s: float = 4.0, gop_s: float = 2.0) -> Gri
     gop_frames = max(1, round(gop_s * rate))
     origin_s = _choose_origin_s(source, source.video, rate)
     video_frames = _count_frames(source.video.end_s - origin_s, rate)
-    audio_outlasts = source.end_s - source.video.end_s > AUDIO_TAIL_S
     return Grid(
         frame_rate=rate,
         gop_frames=gop_frames,
         segment_frames=gop_frames * max(1, round(segment_s * rate / gop_frames)),
-        frame_count=_count_frames(source.end_s - origin_s, rate) if audio_outlasts else video_frames,
+        frame_count=video_frames + _count_held_frames(source.end_s - source.video.end_s, rate),
         video_frame_count=video_frames,
         origin_s=origin_s,
     )
@@ -143,6 +142,11 @@ def _choose_origin_s(source: Source, video: VideoTrack, rate: Fraction) -> float
     """
     frames_before = round((video.start_s - source.start_s) * rate)
     return video.start_s - float(frames_before / rate)
+
+
+def _count_held_frames(tail_s: float, rate: Fraction) -> int:
+    """Tell for how many frames to hold the last picture, when sound outlasts it by `tail_s`."""
+    return round(tail_s * rate) if tail_s > CODEC_PADDING_S else int(tail_s * rate >= 1)
 
 
 def _count_frames(duration_s: float, rate: Fraction) -> int:
