@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from support.samples import avc1_entry, make_init, make_samples, sample_runs, splits
 from transcoder.domain.boxes import BoxError, find_box, pack_box
-from transcoder.domain.fragments import FragmentReader, Sample, pack_fragment, pack_gops
+from transcoder.domain.fragment_writer import pack_fragment, pack_gops
+from transcoder.domain.fragments import FragmentReader, Sample
 
 INIT = make_init(avc1_entry(), timescale=90_000, track_id=3)
 

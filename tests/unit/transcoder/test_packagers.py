@@ -12,7 +12,8 @@ from support.samples import avc1_entry, make_init, make_samples, mp4a_entry, spl
 from support.sources import make_audio, make_source, make_video
 from transcoder.domain.audio_packager import AudioPackager
 from transcoder.domain.boxes import find_box
-from transcoder.domain.fragments import FragmentReader, Sample, pack_fragment, pack_gops
+from transcoder.domain.fragment_writer import pack_fragment, pack_gops
+from transcoder.domain.fragments import FragmentReader, Sample
 from transcoder.domain.packager import MediaKind, PackagingError, PackedSegment
 from transcoder.domain.plan import Container, EncodePlan, plan_encode
 from transcoder.domain.video_packager import VideoPackager

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcoder.domain.ts import (
-    AUDIO_PID,
-    VIDEO_PID,
-    AccessUnit,
-    pack_ts_segment,
-    to_annex_b,
-    to_ticks,
-)
+from transcoder.domain.ts import pack_ts_segment, to_annex_b, to_ticks
+from transcoder.domain.ts_packets import AUDIO_PID, VIDEO_PID, AccessUnit
 
 
 @dataclass

@@ -200,9 +200,8 @@ async def run_ffmpeg(
         stack.push_async_callback(ffmpeg.stop)
         _bound_memory(process.pid, limits.memory_bytes)
         for file, reader in zip(files, readers, strict=True):
-            stack.callback(
-                await _connect(file, reader)
-            )  # closed before it is stopped: it cannot hang on writing
+            # the pipes are closed before ffmpeg is stopped, so that it cannot hang on writing to them
+            stack.callback(await _connect(file, reader))
         yield ffmpeg
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from transcoder.domain.codecs import AacConfig, read_aac_config, split_adts
-from transcoder.domain.fragments import FragmentReader, Sample, pack_fragment
+from transcoder.domain.fragment_writer import pack_fragment
+from transcoder.domain.fragments import FragmentReader, Sample
 from transcoder.domain.packager import (
     MediaKind,
     PackagingError,
@@ -18,7 +19,8 @@ from transcoder.domain.packager import (
 )
 from transcoder.domain.plan import AUDIO_RENDITION_ID, AudioPlan, Container, EncodePlan
 from transcoder.domain.timing import AAC_FRAME_SAMPLES
-from transcoder.domain.ts import AccessUnit, pack_ts_segment, to_ticks
+from transcoder.domain.ts import pack_ts_segment, to_ticks
+from transcoder.domain.ts_packets import AccessUnit
 
 PRIMING_FRAMES = 1
 """Frames of silence with which ffmpeg's AAC encoder starts, before the first real sample."""

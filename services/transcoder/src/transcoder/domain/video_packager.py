@@ -11,7 +11,8 @@ from transcoder.domain.audio_packager import add_audio, time_adts_run
 from transcoder.domain.boxes import ByteRange
 from transcoder.domain.chunks import Chunk
 from transcoder.domain.codecs import AvcConfig, read_avc_config
-from transcoder.domain.fragments import FragmentReader, Sample, Track, pack_gops
+from transcoder.domain.fragment_writer import pack_gops
+from transcoder.domain.fragments import FragmentReader, Sample, Track
 from transcoder.domain.ladder import Rung
 from transcoder.domain.packager import (
     IFrameRange,
@@ -23,7 +24,8 @@ from transcoder.domain.packager import (
     require_track,
 )
 from transcoder.domain.plan import Container, EncodePlan
-from transcoder.domain.ts import AccessUnit, pack_ts_segment, to_annex_b, to_ticks
+from transcoder.domain.ts import pack_ts_segment, to_annex_b, to_ticks
+from transcoder.domain.ts_packets import AccessUnit
 
 
 class VideoPackager:
