@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import pytest
@@ -17,6 +18,7 @@ from chassis import errors
 from chassis.config import ServiceConfig
 from chassis.grpc_client import peer_errors
 from chassis.messaging import connect
+from support import web
 from support.distributor import Distributor, running_distributor
 from support.nats import NatsServer
 from support.transcoder import (
@@ -300,3 +302,39 @@ async def test_a_process_that_stops_sends_its_watchers_elsewhere(house: House, c
                     pass
         async with asyncio.timeout(5):
             assert await process.wait() == 0
+
+
+async def test_a_fetch_whose_process_is_killed_is_done_by_another(house: House, tmp_path: Path) -> None:
+    data = small_film(tmp_path, seconds=2.0).read_bytes()
+    asked = 0
+
+    async def answer(request: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await (web.silent(data[:100]) if asked == 1 else web.whole(data))(request)
+
+    fetching = {"fetch_allow_private": True, "fetch_workers": 1}
+    async with (
+        web.web_server(film=answer) as url,
+        running_transcoder(
+            house.nats_url, house.distributor, house.objects, fetch_allow_private=True, fetch_workers=0
+        ) as caller,
+        house.processes(1, **fetching) as [(_, first)],
+    ):
+        await caller.create("fetched", source_url=f"{url}/film")
+
+        async def is_asked() -> bool:
+            return asked == 1
+
+        await until(is_asked, timeout_s=20)
+        first.send_signal(signal.SIGKILL)
+        await first.wait()
+
+        async def is_ready() -> bool:
+            request = pb.GetRecordingRequest(recording_id="fetched")
+            recording: pb.Recording = await caller.recordings.GetRecording(request)
+            return recording.state == pb.Recording.READY
+
+        async with house.processes(1, **fetching):
+            await until(is_ready, timeout_s=30)
+        assert len(caller.stored("recordings/fetched/")) == 2  # what the first one had begun is gone

@@ -249,3 +249,25 @@ async def test_a_queue_that_is_used_shows_it(transcoder: Transcoder, tmp_path: P
             running = max(running, answer.queue_stats.running_tasks_count)
     assert waiting >= 1
     assert running == 2
+
+
+async def test_the_ladder_is_a_setting(nats_server: NatsServer, tmp_path: Path) -> None:
+    ladder = [{"name": "Mine", "width_pixels": 64, "height_pixels": 36, "video_bps": 60_000}]
+    async with running_pair(nats_server.url, tmp_path / "objects", ladder=ladder) as transcoder:
+        await transcoder.bring(small_film(tmp_path, seconds=2.0))
+        assert "'High'" in (await refusal(transcoder.start(profiles=["High"]))).message
+        await transcoder.start(profiles=["Mine"])
+        assert list((await transcoder.finish()).profiles) == ["Mine"]
+
+
+async def test_an_ffmpeg_that_stalls_is_ended(nats_server: NatsServer, tmp_path: Path) -> None:
+    stuck = tmp_path / "ffmpeg"
+    stuck.write_text("#!/bin/sh\nexec sleep 60\n")
+    stuck.chmod(0o755)
+    settings = {"ffmpeg": str(stuck), "transcode_stall_s": 1.0, "transcode_max_attempts": 1}
+    async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
+        await transcoder.bring(small_film(tmp_path, seconds=2.0, sound=False))
+        await transcoder.start()
+        job = await transcoder.finish(timeout_s=20)
+    assert job.state == pb.JobProgress.FAILED
+    assert "chunk 0 failed in 1 attempts" in job.error

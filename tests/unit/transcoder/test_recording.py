@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.errors import Conflict, FailedPrecondition
+from chassis.errors import Conflict, FailedPrecondition, NotFound
 from support.jobs import BIRTH, a_recording, a_stored_source
 from transcoder.domain.recording import (
     ARRIVAL_SILENCE,
@@ -107,6 +107,11 @@ def test_a_deleted_recording_takes_no_more_bytes() -> None:
     deleting = delete_recording(begin(a_recording()))
     with pytest.raises(Conflict):
         complete_arrival(deleting, token="one", source=a_stored_source(), now=SOON)
+
+
+def test_a_recording_that_is_being_deleted_is_not_filled() -> None:
+    with pytest.raises(NotFound):
+        begin(delete_recording(a_recording()))
 
 
 def test_a_named_object_fills_only_an_empty_recording() -> None:

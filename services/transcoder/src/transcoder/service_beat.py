@@ -33,8 +33,8 @@ async def while_beating(work: Coroutine[Any, Any, Result], beat: Coroutine[Any, 
 async def end_task(task: asyncio.Task[Any], *, patience_s: float) -> None:
     """Cancel a task until it has ended, each time with patience.
 
-    Once may not be enough: until Python 3.12 a cancellation that meets the result of a `wait_for` is lost, and
-    the NATS client waits so for every answer.
+    Once may not be enough: until Python 3.12 a cancellation that meets the result of a `wait_for` is lost,
+    and the NATS client waits so for every answer.
     """
     while not task.done():
         task.cancel()

@@ -104,10 +104,20 @@ class Driver:
         # It is published before the job's record is written.
         if known is None and delivery.age_s < _RECORD_WAIT_S:
             await delivery.retry(max(_RECORD_POLL_S, delivery.age_s))
-        elif await while_beating(self.drive(task.recording_id, task.job_id), self._keep(delivery)):
+        elif await while_beating(self._drive_quietly(task), self._keep(delivery)):
             await delivery.ack()
         else:
             await delivery.retry(_ATTEND_S)
+
+    async def _drive_quietly(self, task: Task) -> bool:
+        """Drive a job; while a peer is away, there is something left to do."""
+        try:
+            return await self.drive(task.recording_id, task.job_id)
+        except WeirError as error:
+            log.warning(
+                "job must wait", error=error.message, **{RECORDING: task.recording_id, JOB: task.job_id}
+            )
+            return False
 
     async def announce(self, job: Job) -> None:
         """Announce what is ready of a job that goes on; failures are left to the job's own task."""

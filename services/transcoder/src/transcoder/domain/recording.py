@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from chassis.errors import Conflict, FailedPrecondition
+from chassis.errors import Conflict, FailedPrecondition, NotFound
 from transcoder.domain.source import Source
 
 # An arrival that was not heard of for so long has died with its process.
@@ -81,7 +81,10 @@ def begin_arrival(recording: Recording, token: str, state: RecordingState, now: 
     Raises:
         Conflict: Another arrival is under way.
         FailedPrecondition: A stream was made of the source, so it can no longer be replaced.
+        NotFound: The recording is being deleted.
     """
+    if recording.deleting:
+        raise NotFound(f"recording {recording.recording_id!r} is being deleted", reason="NO_RECORDING")
     if recording.transcoded:
         raise FailedPrecondition(
             f"recording {recording.recording_id!r} has been transcoded, so its source stays as it is: "
