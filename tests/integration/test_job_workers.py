@@ -158,7 +158,7 @@ async def test_a_killed_process_loses_nothing(house: House, client: Transcoder) 
         await house.wait_for_work("0", "audio")
         first.send_signal(signal.SIGKILL)
         await first.wait()
-        await house.wait_for_rest(timeout_s=1.0)  # each ffmpeg dies with its transcoder
+        await house.wait_for_rest()  # each ffmpeg dies with its transcoder
         async with house.processes(1):
             job = await check_whole(client)
     assert job.retries_count >= 1
