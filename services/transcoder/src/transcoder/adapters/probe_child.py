@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import resource
 import sys
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 import av
@@ -17,7 +18,8 @@ import av.error
 import av.logging
 
 from transcoder.adapters.probe_scan import RefusalError, Scan
-from transcoder.domain.source import Source
+from transcoder.domain.source import AudioTrack, Source, VideoTrack
+from transcoder.domain.timing import CODEC_PADDING_S
 
 DEMUXERS = (
     *("mov", "matroska", "mpegts", "mpeg", "flv", "avi", "asf", "ogg", "mxf"),
@@ -50,19 +52,17 @@ def measure(path: str, *, max_pixel_count: int, max_duration_s: float) -> Source
             _check_pixels(scan.stream, max_pixel_count)
         _read(container, scans)
         found = {scan.stream.type: scan for scan in scans if scan.times}
-        if not found:
-            raise RefusalError("ZERO_DURATION", "its tracks hold no pictures and no sound")
-        source = Source(
+        video = found["video"].describe_video() if "video" in found else None
+        audio = found["audio"].describe_audio() if "audio" in found else None
+        tracks = [track for track in (video, audio) if track]
+        return Source(
             demuxer=_short_name(container),
             container=container.format.long_name,
             size_bytes=container.size,
-            duration_s=0.0,
-            video=found["video"].describe_video() if "video" in found else None,
-            audio=found["audio"].describe_audio() if "audio" in found else None,
+            duration_s=_measure_duration_s(container, tracks, max_duration_s),
+            video=video,
+            audio=audio,
         )
-        source = replace(source, duration_s=round(source.end_s - source.start_s, 6))
-        _check_duration(source, container.duration, max_duration_s)
-        return source
 
 
 def _open(path: str) -> Any:
@@ -119,22 +119,28 @@ def _read(container: Any, scans: list[Scan]) -> None:
         raise RefusalError("TRUNCATED_SOURCE", f"reading it broke off: {error.strerror}") from error
 
 
-def _check_duration(source: Source, declared: int | None, max_duration_s: float) -> None:
-    """Compare what was read with what the container promises, and with what is allowed."""
-    if source.duration_s <= 0:
+def _measure_duration_s(
+    container: Any, tracks: Sequence[VideoTrack | AudioTrack], max_duration_s: float
+) -> float:
+    """Compare what was read with what the container declares, and with what is allowed."""
+    if not tracks:
+        raise RefusalError("ZERO_DURATION", "its tracks hold no pictures and no sound")
+    read_s = max(track.end_s for track in tracks) - min(track.start_s for track in tracks)
+    declares = container.duration and _short_name(container) in DECLARING_DEMUXERS
+    declared_s = container.duration / av.time_base if declares else read_s
+    if read_s <= 0:
         raise RefusalError("ZERO_DURATION", "its duration is 0 s")
-    if source.duration_s > max_duration_s:
+    if read_s > max_duration_s:
         raise RefusalError(
-            "SOURCE_TOO_LONG",
-            f"it lasts {source.duration_s:.0f} s: at most {max_duration_s:.0f} s are accepted",
+            "SOURCE_TOO_LONG", f"it lasts {read_s:.0f} s: at most {max_duration_s:.0f} s are accepted"
         )
-    declared_s = (declared or 0) / av.time_base if source.demuxer in DECLARING_DEMUXERS else 0.0
-    if source.duration_s < min(declared_s * TRUNCATED_RATIO, declared_s - TRUNCATED_S):
+    if read_s < min(declared_s * TRUNCATED_RATIO, declared_s - TRUNCATED_S):
         raise RefusalError(
             "TRUNCATED_SOURCE",
-            f"its container declares {declared_s:.1f} s, but the media end at {source.duration_s:.1f} s: "
+            f"its container declares {declared_s:.1f} s, but the media end at {read_s:.1f} s: "
             "the upload or the recording was cut off",
         )
+    return round(declared_s if abs(declared_s - read_s) <= CODEC_PADDING_S else read_s, 6)
 
 
 def _short_name(container: Any) -> str:

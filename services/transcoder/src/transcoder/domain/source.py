@@ -76,7 +76,7 @@ class Source:
     """The same for people: "QuickTime / MOV"."""
     size_bytes: int
     duration_s: float
-    """From the earliest start to the latest end of its tracks."""
+    """From the earliest start to the latest end of its tracks, with the padding that its container counts."""
     video: VideoTrack | None
     audio: AudioTrack | None
 
@@ -86,7 +86,7 @@ class Source:
 
     @property
     def end_s(self) -> float:
-        return max(track.end_s for track in (self.video, self.audio) if track)
+        return self.start_s + self.duration_s
 
 
 def thin_keyframes(times_s: tuple[float, ...], limit: int = KEYFRAME_LIMIT) -> tuple[float, ...]:

@@ -138,10 +138,13 @@ def _choose_origin_s(source: Source, video: VideoTrack, rate: Fraction) -> float
     """Put second 0 a whole number of frames before the first picture, near to the source's start.
 
     Were it at the source's start itself, pictures could fall half-way between two frames of the grid, where
-    the jitter of millisecond timestamps doubles some and drops others.
+    the jitter of millisecond timestamps doubles some and drops others. Where every second picture is dropped,
+    half of them would lie there: these are put off by half a picture.
     """
     frames_before = round((video.start_s - source.start_s) * rate)
-    return video.start_s - float(frames_before / rate)
+    drops_half = video.constant_frame_rate and (video.frame_rate / rate) % 2 == 0
+    put_off = 1 / (2 * video.frame_rate) if drops_half else 0
+    return video.start_s - float(frames_before / rate + put_off)
 
 
 def _count_held_frames(tail_s: float, rate: Fraction) -> int:
