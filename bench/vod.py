@@ -81,10 +81,14 @@ def report(rounds: list[Round], chunk_s: float, all_s: float) -> int:
     first_bar_s = min(FIRST_BAR_S, chunk_s + FIRST_LAG_BAR_S)
     job_s, raw_s = (statistics.median(getattr(item, name) for item in rounds) for name in ("job_s", "raw_s"))
     missed = ratio > WALL_BAR_RATIO or first_s > first_bar_s
-    print(f"VOD job: {SOURCE_S} s of 1080p30 with sound, four rungs, {os.cpu_count()} cores, {len(rounds)} rounds")
+    print(
+        f"VOD job: {SOURCE_S} s of 1080p30 with sound, four rungs, {os.cpu_count()} cores, {len(rounds)} rounds"
+    )
     print(f"{'':36}{'weir':>9}{'ffmpeg':>9}{'ratio':>8}{'bar':>8}")
     print(f"{'job':36}{job_s:>8.2f}s{raw_s:>8.2f}s{ratio:>8.3f}{WALL_BAR_RATIO:>8.2f}")
-    print(f"{'first playable segment':36}{first_s:>8.2f}s{chunk_s:>8.2f}s{first_s / chunk_s:>8.3f}{first_bar_s:>7.2f}s")
+    print(
+        f"{'first playable segment':36}{first_s:>8.2f}s{chunk_s:>8.2f}s{first_s / chunk_s:>8.3f}{first_bar_s:>7.2f}s"
+    )
     print(f"{'first playable segment, of the job':36}{share:>9.1%}")
     print(f"{'speed, media over wall time':36}{SOURCE_S / job_s:>8.2f}x{SOURCE_S / raw_s:>8.2f}x")
     print(f"(ffmpeg's first segment: its chunk alone on an idle machine; all this took {all_s:.0f} s)")
@@ -111,7 +115,14 @@ def run_raw(source: Path, folder: Path) -> float:
     fragments = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof", "-f", "mp4")
     outputs: list[str] = []
     for rung in (high, medium, low, very_low):
-        rates = ("-b:v", str(rung.video_bps), "-maxrate", str(rung.peak_bps), "-bufsize", str(rung.buffer_bits))
+        rates = (
+            "-b:v",
+            str(rung.video_bps),
+            "-maxrate",
+            str(rung.peak_bps),
+            "-bufsize",
+            str(rung.buffer_bits),
+        )
         gops = ("-g", "60", "-keyint_min", "60", "-sc_threshold", "0", "-flags", "+cgop")
         codec = ("-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", *rates, *gops)
         outputs += ["-map", f"[{rung.name}]", *codec, *fragments, str(folder / f"{rung.name}.mp4")]
@@ -194,7 +205,14 @@ def running_suite(folder: Path) -> Iterator[Suite]:
         "WEIR_DISTRIBUTOR_ADDRESS": distributor,
         "WEIR_LOG_LEVEL": "warning",
     }
-    server = (programs.nats_server_path(), "--jetstream", "--store_dir", str(folder / "nats"), "--addr", "127.0.0.1")
+    server = (
+        programs.nats_server_path(),
+        "--jetstream",
+        "--store_dir",
+        str(folder / "nats"),
+        "--addr",
+        "127.0.0.1",
+    )
     with (
         running((*server, "--port", nats.rpartition(":")[2], "--log", str(folder / "nats.log")), {}),
         running((sys.executable, "-m", "distributor"), common | {"WEIR_GRPC_ADDRESS": distributor}),
