@@ -195,6 +195,10 @@ CASES = [
     case("late-sound.mp4", sound=Sound(seconds=3.5, flags=("-c:a", "aac", "-af", "asetpts=PTS+1.5/TB"))),
     case("late-picture.mkv", Picture(count=117, flags=(*B_FRAMES, "-vf", "setpts=PTS+1.1/TB"))),
     Case(name="sound-outlasts.mp4", media=Media(picture=Picture(count=72)), every=None),
+    case(
+        "dropped-sound.mkv",
+        sound=Sound(flags=("-c:a", "aac", "-af", "aselect=not(between(t\\,1.3\\,2.7))")),
+    ),
     Case(name="short-sound.mkv", media=Media(sound=Sound(seconds=2.2))),
     Case(name="sound-only.mp3", media=Media(picture=None, flags=("-c:a", "libmp3lame")), rate=None),
     Case(name="sound-only.m4a", media=Media(picture=None), rate=None),

@@ -26,6 +26,7 @@ BEEP_S = 0.06
 BEEP_HZ = 1000
 SINE_HZ = 440
 LOUD = 12_000
+GAP_S = 0.03
 
 
 HDR = (
@@ -193,7 +194,7 @@ class Heard:
 
 
 def listen(data: bytes | Path) -> Heard:
-    """Decode the audio, as one continuous track."""
+    """Decode the audio as one track; where its times leave gaps, there is silence."""
     with _open(data) as container:
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="flt", layout="mono")
@@ -201,6 +202,9 @@ def listen(data: bytes | Path) -> Heard:
         start_s: float | None = None
         for frame in container.decode(stream):
             start_s = frame.time if start_s is None else start_s
+            gap = round((frame.time - start_s) * stream.sample_rate) - len(samples)
+            if gap > GAP_S * stream.sample_rate:
+                samples.extend([0.0] * gap)
             for part in resampler.resample(frame):
                 samples.frombytes(bytes(part.planes[0])[: part.samples * 4])
         return Heard(start_s or 0.0, stream.sample_rate, samples)

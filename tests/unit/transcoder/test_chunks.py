@@ -44,7 +44,15 @@ def test_keyframe_that_a_rounded_clock_puts_behind_the_border_still_serves() -> 
 
 
 def test_first_keyframe_means_the_beginning() -> None:
-    assert {chunk.seek_s for chunk in chunks_of(make_source(make_video(keyframe_times_s=(0.0,))))} == {None}
+    source = make_source(make_video(keyframe_times_s=(0.0, 29.9)))
+    assert {chunk.seek_s for chunk in chunks_of(source)} == {None}
+
+
+def test_chunks_grow_where_keyframes_are_rare() -> None:
+    source = make_source(make_video(duration_s=120.0, keyframe_times_s=(0.0, 50.0)))
+    chunks = chunks_of(source)
+    assert [chunk.segment_count for chunk in chunks] == [1, 2, 10, 4, 13]
+    assert [chunk.seek_s for chunk in chunks] == [None, None, None, 50.0, 50.0]
 
 
 def test_containers_without_an_index_are_sought_with_a_margin() -> None:
