@@ -23,20 +23,14 @@ class HeldMedia:
 
     def __init__(self, media: MediaObject, held: HeldObject) -> None:
         self.media = media
-        self._held = held
+        self.size_bytes = len(held.data)
+        self.release = held.unpin
+        self._data = held.data
         held.pin()
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self._held.data)
 
     def body(self, start: int, length: int) -> memoryview:
         """Show part of the bytes without a copy."""
-        return memoryview(self._held.data)[start : start + length]
-
-    def release(self) -> None:
-        """Let the bytes go."""
-        self._held.unpin()
+        return memoryview(self._data)[start : start + length]
 
 
 class StreamedMedia:
@@ -44,19 +38,13 @@ class StreamedMedia:
 
     def __init__(self, media: MediaObject, store: MediaStore) -> None:
         self.media = media
+        self.size_bytes = media.size_bytes
+        self.release = store.release_stream
         self._store = store
-
-    @property
-    def size_bytes(self) -> int:
-        return self.media.size_bytes
 
     def pieces(self, start: int, length: int) -> AsyncGenerator[bytes]:
         """Read part of the bytes."""
         return self._store.stream(self.media.object_key, start, length)
-
-    def release(self) -> None:
-        """Give the reservation back."""
-        self._store.release_stream()
 
 
 class GatewayService(Generic[Printed]):

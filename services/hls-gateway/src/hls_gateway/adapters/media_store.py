@@ -54,6 +54,7 @@ class MediaStore:
         self._reads: dict[str, asyncio.Task[HeldBytes]] = {}
         self._memory_bytes = 0
         self._busy_bytes = 0
+        self._waiting_count = 0
         self._freed = asyncio.Event()
 
     @property
@@ -77,7 +78,7 @@ class MediaStore:
             fits = size_bytes <= self._limits.object_bytes
             if not (fits and self._is_idle_enough(size_bytes) and self._take_room(size_bytes)):
                 return None
-            self.count_busy(size_bytes)
+            self.count_pinned(size_bytes)
             task = asyncio.create_task(self._read(key, size_bytes), name=f"read {key}")
             self._reads[key] = task
         # Whoever gives up waiting must not end the read for the others.
@@ -85,6 +86,7 @@ class MediaStore:
 
     async def reserve_stream(self) -> None:
         """Wait for the right to stream; see the port."""
+        self._waiting_count += 1
         try:
             async with asyncio.timeout(self._limits.read_timeout_s):
                 while not self._take_room(self._limits.stream_bytes):
@@ -96,6 +98,8 @@ class MediaStore:
                 reason="TOO_MANY_READS",
                 retry_delay_s=1.0,
             ) from None
+        finally:
+            self._waiting_count -= 1
 
     def release_stream(self) -> None:
         """Give the right to stream back."""
@@ -115,10 +119,15 @@ class MediaStore:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
 
-    def count_busy(self, size_bytes: int) -> None:
-        """Take note that bytes are pinned, or (negative) not any more."""
+    def count_pinned(self, size_bytes: int) -> None:
+        """Take note that bytes are being sent."""
         self._busy_bytes += size_bytes
-        self._freed.set()
+
+    def count_unpinned(self, size_bytes: int) -> None:
+        """Take note that bytes are not being sent any more."""
+        self._busy_bytes -= size_bytes
+        if self._waiting_count:
+            self._freed.set()
 
     def _read_ahead(self, key: str, start: int, end: int) -> asyncio.Task[bytes]:
         return asyncio.create_task(self._read_piece(key, start, end), name=f"stream {key}")
@@ -141,7 +150,7 @@ class MediaStore:
             self._give_room(size_bytes)
             raise
         finally:
-            self.count_busy(-size_bytes)
+            self.count_unpinned(size_bytes)
             del self._reads[key]
         self._memory_bytes += len(held.data) - size_bytes
         self._objects[key] = held
@@ -203,10 +212,10 @@ class HeldBytes:
         """Keep it in memory."""
         self._pin_count += 1
         if self._pin_count == 1:
-            self._store.count_busy(len(self.data))
+            self._store.count_pinned(len(self.data))
 
     def unpin(self) -> None:
         """Undo one `pin`."""
         self._pin_count -= 1
         if self._pin_count == 0:
-            self._store.count_busy(-len(self.data))
+            self._store.count_unpinned(len(self.data))

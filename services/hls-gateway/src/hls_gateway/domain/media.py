@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chassis.errors import NotFound
 from hls_gateway.domain.names import InitName, MediaName, SegmentName, init_file_name
@@ -10,9 +10,11 @@ from hls_gateway.domain.stream import Container, MediaKind
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaObject:
-    """An announced object in storage; its bytes never change."""
+class MediaObject(NamedTuple):
+    """An announced object in storage; its bytes never change.
+
+    A tuple, because one is made and looked up for every request of a segment.
+    """
 
     object_key: str
     size_bytes: int

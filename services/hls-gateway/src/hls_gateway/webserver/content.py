@@ -30,9 +30,12 @@ class Representation:
         self._etag = f'"{etag}"'
         self._size_bytes = size_bytes
         self._headers = (*headers, ("etag", self._etag))
+        self._whole = Selection(status=HTTPStatus.OK, length=size_bytes)
 
     def select(self, request: Request) -> Selection:
         """Choose what of it answers a request."""
+        if not is_conditional(request):
+            return self._whole
         return select(
             request.headers,
             etag=self._etag.encode(),
@@ -51,7 +54,7 @@ class Representation:
 
     @cached_property
     def _whole_head(self) -> bytes:
-        return self._render(Selection(status=HTTPStatus.OK, length=self._size_bytes))
+        return self._render(self._whole)
 
     def _render(self, selection: Selection) -> bytes:
         headers = (
@@ -68,6 +71,11 @@ class Representation:
         end = selection.start + selection.length - 1
         span = f"{selection.start}-{end}" if selection.length else "*"
         return (("content-range", f"bytes {span}/{self._size_bytes}"),)
+
+
+def is_conditional(request: Request) -> bool:
+    """Tell whether a request may be answered with less than everything."""
+    return b"range" in request.headers or b"if-none-match" in request.headers
 
 
 class Content:
@@ -94,9 +102,7 @@ class Content:
         # A range is one of the plain bytes, whoever compresses on the way.
         if b"accept-encoding" in headers and self._gzip and b"range" not in headers:
             encoded = self._gzip if accepts_gzip(headers[b"accept-encoding"]) else encoded
-        if b"if-none-match" in headers or b"range" in headers:
-            return encoded.select(request)
-        return encoded.whole
+        return encoded.select(request) if is_conditional(request) else encoded.whole
 
 
 class _Encoded:
