@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.sources import make_audio, make_source, make_video
-from transcoder.domain.chunks import Chunk, plan_chunks
+from transcoder.domain.chunks import Chunk, plan_chunks, runs
 from transcoder.domain.source import Source
 from transcoder.domain.timing import plan_grid
 
@@ -33,6 +33,14 @@ def test_chunks_cover_every_segment_and_frame_once(duration_s: float) -> None:
     assert (segment, frame) == (grid.segment_count, grid.frame_count)
 
 
+@given(st.floats(1, 500), st.lists(st.floats(0.1, 500), max_size=8))
+def test_chunks_end_only_where_runs_do(duration_s: float, keyframes: list[float]) -> None:
+    source = make_source(make_video(duration_s=duration_s, keyframe_times_s=(0.0, *sorted(keyframes))), None)
+    grid = plan_grid(source)
+    begins = {first for first, _ in runs(grid.segment_count)}
+    assert {chunk.first_segment for chunk in plan_chunks(grid, source)} <= begins
+
+
 def test_decoding_starts_at_the_keyframe_before() -> None:
     source = make_source(make_video(keyframe_times_s=(0.0, 3.5, 4.0, 11.9, 12.1)))
     assert [chunk.seek_s for chunk in chunks_of(source)] == [None, 4.0, 11.9, 12.1]
@@ -51,8 +59,8 @@ def test_first_keyframe_means_the_beginning() -> None:
 def test_chunks_grow_where_keyframes_are_rare() -> None:
     source = make_source(make_video(duration_s=120.0, keyframe_times_s=(0.0, 50.0)))
     chunks = chunks_of(source)
-    assert [chunk.segment_count for chunk in chunks] == [1, 2, 10, 4, 13]
-    assert [chunk.seek_s for chunk in chunks] == [None, None, None, 50.0, 50.0]
+    assert [chunk.segment_count for chunk in chunks] == [1, 2, 12, 15]
+    assert [chunk.seek_s for chunk in chunks] == [None, None, None, 50.0]
 
 
 def test_containers_without_an_index_are_sought_with_a_margin() -> None:

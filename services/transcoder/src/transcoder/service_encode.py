@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from chassis.errors import NotFound
-from transcoder.domain.announce import Piece, Track, runs, runs_within
-from transcoder.domain.chunks import Chunk
+from transcoder.domain.announce import Piece, Track, runs_within
+from transcoder.domain.chunks import Chunk, runs
 from transcoder.domain.job import Job
 from transcoder.domain.plan import EncodePlan
 from transcoder.ports import Encoder, JobQueue, MediaStore, OutputStore, SourceFiles

@@ -7,11 +7,11 @@ refuses one of them, which reads again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from transcoder.domain.chunks import CHUNK_SEGMENTS
+from transcoder.domain.chunks import runs
 from transcoder.domain.job import Job
 from transcoder.domain.packager import IFrameRange, RenditionInfo
 from transcoder.domain.plan import AUDIO_RENDITION_ID
@@ -89,15 +89,6 @@ def fold_entries(announced: Announced, sequence: int, entries: Sequence[Entry]) 
             reached[entry.rendition_id] = entry.msn + 1
     ended = any(isinstance(entry, StreamEnd) for entry in entries)
     return fold_announced(announced, sequence=sequence, reached=reached, has_ended=ended)
-
-
-def runs(segment_count: int) -> Iterator[tuple[int, int]]:
-    """Yield (first segment, count) of each piece of a track: as long as the chunks, the first ones short."""
-    first, index = 0, 0
-    while first < segment_count:
-        size = min(CHUNK_SEGMENTS[min(index, len(CHUNK_SEGMENTS) - 1)], segment_count - first)
-        yield first, size
-        first, index = first + size, index + 1
 
 
 def runs_within(segment_count: int, first_segment: int, last_segment: int) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +21,7 @@ delay. A container that is not here is decoded from its start, as one chunk.
 """
 
 MAX_DECODED_BEFORE_S = 20.0
-"""A chunk begins only where its first picture is this near to a keyframe: what lies between is decoded, too."""
+"""A chunk begins only this near behind a keyframe, since what lies between is decoded as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,8 @@ def plan_chunks(grid: Grid, source: Source, sizes: tuple[int, ...] = CHUNK_SEGME
     """
     if source.video is None:
         return ()
-    borders = [0]
-    while borders[-1] < grid.segment_count:
-        size = sizes[min(len(borders), len(sizes)) - 1]
-        borders.append(_choose_border(grid, source, source.video, borders[-1] + size))
+    begins = [first for first, _ in runs(grid.segment_count, sizes)]
+    borders = [first for first in begins if first == 0 or _can_begin(grid, source, source.video, first)]
     return tuple(
         Chunk(
             index=index,
@@ -59,18 +58,24 @@ def plan_chunks(grid: Grid, source: Source, sizes: tuple[int, ...] = CHUNK_SEGME
             seek_s=_choose_seek_s(grid, source, source.video, first),
             is_last=end == grid.segment_count,
         )
-        for index, (first, end) in enumerate(pairwise(borders))
+        for index, (first, end) in enumerate(pairwise((*borders, grid.segment_count)))
     )
 
 
-def _choose_border(grid: Grid, source: Source, video: VideoTrack, earliest: int) -> int:
-    """Find the first segment, from the earliest on, that a chunk can well begin with; else the end."""
+def runs(segment_count: int, sizes: tuple[int, ...] = CHUNK_SEGMENTS) -> Iterator[tuple[int, int]]:
+    """Yield (first segment, count) of each run that is announced at once; a chunk is one run or more."""
+    first, index = 0, 0
+    while first < segment_count:
+        size = min(sizes[min(index, len(sizes) - 1)], segment_count - first)
+        yield first, size
+        first, index = first + size, index + 1
+
+
+def _can_begin(grid: Grid, source: Source, video: VideoTrack, segment: int) -> bool:
+    """Whether a chunk that begins with `segment` need not decode much that it does not show."""
     if source.demuxer not in SEEK_MARGIN_S or not video.has_presentation_times:
-        return grid.segment_count
-    for segment in range(earliest, grid.segment_count):
-        if _shown_s(grid, segment) - _keyframe_s(grid, video, segment) <= MAX_DECODED_BEFORE_S:
-            return segment
-    return grid.segment_count
+        return False
+    return _shown_s(grid, segment) - _keyframe_s(grid, video, segment) <= MAX_DECODED_BEFORE_S
 
 
 def _choose_seek_s(grid: Grid, source: Source, video: VideoTrack, segment: int) -> float | None:
