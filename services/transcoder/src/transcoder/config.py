@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,10 @@ from pydantic import Field
 
 from chassis.config import Address, ServiceConfig
 from transcoder.domain.ladder import NAMED_RUNGS, Rung
+
+
+def _choose_workers() -> int:
+    return min(64, max(2, len(os.sched_getaffinity(0)) // 2))
 
 
 class TranscoderConfig(ServiceConfig):
@@ -21,8 +26,11 @@ class TranscoderConfig(ServiceConfig):
     distributor_address: Address = "dns:///distributor:50053"
     """The distributor, which keeps the streams' ledgers: host:port, or dns:///host:port for all replicas."""
 
-    transcode_workers: Annotated[int, Field(ge=0, le=64)] = 2
-    """Tasks that this process works on at a time, 0 to 64; 0: it takes no tasks, and only answers calls."""
+    transcode_workers: Annotated[int, Field(ge=0, le=64)] = Field(default_factory=_choose_workers)
+    """Tasks that this process works on at a time, 0 to 64; 0: it takes no tasks, and only answers calls.
+
+    Default: half of the cores, at least 2. Each ffmpeg uses several cores, but not at its beginning and end.
+    """
 
     transcode_max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
     """Attempts at one task, failed ones and those whose worker died, before its job fails, 1 to 20."""

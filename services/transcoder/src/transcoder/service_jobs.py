@@ -36,7 +36,11 @@ from transcoder.ports import (
 )
 from transcoder.service_drive import Driver, drive_task
 from transcoder.service_intake import Intake
+from transcoder.service_recent import Recent
 from transcoder.service_recordings import change_recording, read_recording
+
+_RECENT_S = 0.15
+_RECENT_COUNT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,9 @@ class Jobs:
         self._driver = driver
         self._progress_interval_s = progress_interval_s
         self._stopping = asyncio.Event()
+        # Pages ask every second for each of their recordings, each of them in many windows.
+        self._claims = Recent(ports.claims.list, keep_s=_RECENT_S, limit_count=_RECENT_COUNT)
+        self._queue = Recent(self._measure_queue, keep_s=_RECENT_S, limit_count=1)
 
     def stop(self) -> None:
         """End all watches: the process stops."""
@@ -116,13 +123,14 @@ class Jobs:
         kept = await self._ports.jobs.get(recording_id)
         now = self._ports.clock()
         job = kept.value if kept else None
-        claims = await self._ports.claims.list(job.job_id) if job and not job.has_ended else ()
+        claims = await self._claims.get(job.job_id) if job and not job.has_ended else ()
+        queue, dead_count = await self._queue.get("")
         return Report(
             recording_id=recording_id,
             job=job,
             progress=measure_progress(job, claims, now) if job else None,
-            queue=await self._ports.queue.count(),
-            dead_tasks_count=await self._ports.residue.get_dead_count(),
+            queue=queue,
+            dead_tasks_count=dead_count,
             time=now,
         )
 
@@ -160,6 +168,9 @@ class Jobs:
                 f"recording {recording_id!r} has no job {job_id!r}", reason="NO_JOB", field="job_id"
             )
         return [] if kept is None else await self._cancel(kept.value, named=bool(job_id))
+
+    async def _measure_queue(self, _key: str) -> tuple[QueueCounts, int]:
+        return await self._ports.queue.count(), await self._ports.residue.get_dead_count()
 
     async def _cancel(self, job: Job, *, named: bool) -> Sequence[str]:
         decided = await self._driver.conclude(job, JobState.CANCELLED)
