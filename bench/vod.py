@@ -81,19 +81,15 @@ def report(rounds: list[Round], chunk_s: float, all_s: float) -> int:
     first_bar_s = min(FIRST_BAR_S, chunk_s + FIRST_LAG_BAR_S)
     job_s, raw_s = (statistics.median(getattr(item, name) for item in rounds) for name in ("job_s", "raw_s"))
     missed = ratio > WALL_BAR_RATIO or first_s > first_bar_s
-    print(
-        f"VOD job: {SOURCE_S} s of 1080p30 with sound, four rungs, {os.cpu_count()} cores, {len(rounds)} rounds"
-    )
+    print(f"VOD job: {SOURCE_S} s of 1080p30 with sound, four rungs, {os.cpu_count()} cores")
     print(f"{'':36}{'weir':>9}{'ffmpeg':>9}{'ratio':>8}{'bar':>8}")
-    print(f"{'job':36}{job_s:>8.2f}s{raw_s:>8.2f}s{ratio:>8.3f}{WALL_BAR_RATIO:>8.2f}")
-    print(
-        f"{'first playable segment':36}{first_s:>8.2f}s{chunk_s:>8.2f}s{first_s / chunk_s:>8.3f}{first_bar_s:>7.2f}s"
-    )
+    print(f"{'job':36}{job_s:>8.2f}s{raw_s:>8.2f}s{job_s / raw_s:>8.3f}{WALL_BAR_RATIO:>8.2f}")
+    first = f"{first_s:>8.2f}s{chunk_s:>8.2f}s{first_s / chunk_s:>8.3f}{first_bar_s:>7.2f}s"
+    print(f"{'first playable segment':36}{first}")
     print(f"{'first playable segment, of the job':36}{share:>9.1%}")
     print(f"{'speed, media over wall time':36}{SOURCE_S / job_s:>8.2f}x{SOURCE_S / raw_s:>8.2f}x")
-    print(
-        f"({len(rounds)} rounds in {all_s:.0f} s; ffmpeg's first segment: its chunk alone on an idle machine)"
-    )
+    alone = "ffmpeg's first segment: its chunk alone on an idle machine"
+    print(f"({len(rounds)} rounds in {all_s:.0f} s, ratio of the job: median {ratio:.3f}; {alone})")
     print("MISSED a bar" if missed else "all bars reached")
     return int(missed)
 

@@ -201,8 +201,9 @@ def listen(data: bytes | Path) -> Heard:
         samples: array[float] = array("f")
         start_s: float | None = None
         for frame in container.decode(stream):
-            start_s = frame.time if start_s is None else start_s
-            gap = round((frame.time - start_s) * stream.sample_rate) - len(samples)
+            frame_s = frame.time or 0.0
+            start_s = frame_s if start_s is None else start_s
+            gap = round((frame_s - start_s) * stream.sample_rate) - len(samples)
             if gap > GAP_S * stream.sample_rate:
                 samples.extend([0.0] * gap)
             for part in resampler.resample(frame):

@@ -21,9 +21,9 @@ from transcoder.domain.announce import (
     fold_entries,
     next_segment,
     plan_entries,
-    runs,
     runs_within,
 )
+from transcoder.domain.chunks import runs
 from transcoder.domain.job import Job
 from transcoder.domain.packager import RenditionInfo
 from transcoder.domain.plan import Container
