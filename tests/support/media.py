@@ -26,7 +26,7 @@ BEEP_S = 0.06
 BEEP_HZ = 1000
 SINE_HZ = 440
 LOUD = 12_000
-GAP_S = 0.03
+GAP_S = 0.1
 
 
 HDR = (
