@@ -61,6 +61,12 @@ def test_short_remainder_joins_the_segment_before() -> None:
     assert plan_grid(make_source(make_video(duration_s=8.5), None)).segment_count == 3
 
 
+def test_target_leaves_room_for_a_frame_of_audio_at_the_border() -> None:
+    grid = plan_grid(make_source(make_video(frame_rate=Fraction(60), duration_s=8.483), None))
+    assert float(grid.segment_duration_s(1)) < 4.5 < float(grid.segment_duration_s(1)) + 1024 / 44_100
+    assert grid.target_duration_s == 5
+
+
 @given(
     st.sampled_from([Fraction(24000, 1001), Fraction(25), NTSC, Fraction(60)]),
     st.floats(0.01, 100),

@@ -19,6 +19,7 @@ RATE_TOLERANCE = Fraction(101, 100)
 
 CLOCK_HZ = 90_000
 AAC_FRAME_SAMPLES = 1024
+LONGEST_AUDIO_FRAME_S = Fraction(AAC_FRAME_SAMPLES, 44_100)
 
 AUDIO_GRID_RATE = Fraction(100)
 """Grid of a source without video: ticks of 10 ms take the place of frames."""
@@ -55,9 +56,12 @@ class Grid:
 
     @property
     def target_duration_s(self) -> int:
-        """EXT-X-TARGETDURATION: no EXTINF, rounded to a whole number, exceeds it (rfc8216bis 4.4.3.1)."""
+        """EXT-X-TARGETDURATION: no EXTINF, rounded to a whole number, exceeds it (rfc8216bis 4.4.3.1).
+
+        A segment of audio may be longer than one of video by up to a frame of its own.
+        """
         longest_s = max(self.segment_duration_s(0), self.segment_duration_s(self.segment_count - 1))
-        return max(1, math.floor(longest_s + Fraction(1, 2)))
+        return max(1, math.floor(longest_s + LONGEST_AUDIO_FRAME_S + Fraction(1, 2)))
 
     @property
     def timescale(self) -> int:
