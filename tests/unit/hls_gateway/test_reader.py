@@ -71,6 +71,19 @@ def test_damage_is_refused_or_read_but_never_breaks(sent: bytes, at: int, damage
     read(sent[:at] + damage + sent[at + len(damage) :])
 
 
+A, B = (b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % name for name in (b"a", b"b"))
+
+
+@given(st.lists(st.sampled_from([A, B, A + B, A[:9], A[9:], A[:2], A[2:], b"\r\n", b"", b"x"]), max_size=12))
+def test_what_is_remembered_is_what_would_be_read(pieces: list[bytes]) -> None:
+    """Byte by byte nothing is ever remembered."""
+    remembering, reader = read(*pieces, limits=Limits())
+    plain, plain_reader = read(*(bytes([byte]) for byte in b"".join(pieces)), limits=Limits())
+    assert remembering == plain
+    assert reader.finished == plain_reader.finished
+    assert (reader.refusal is None) == (plain_reader.refusal is None)
+
+
 def test_a_request_is_read_whole() -> None:
     (request,), reader = read(b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nRaNgE: bytes=0-1\r\nX: 1\r\nX: 2\r\n\r\n")
     assert request == Request(

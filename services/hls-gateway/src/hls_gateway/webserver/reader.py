@@ -6,6 +6,7 @@ chunks, bare line feeds, folded headers. This adds the bounds and the rules abou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import httptools
@@ -13,6 +14,8 @@ import httptools
 from hls_gateway.webserver.limits import Limits
 from hls_gateway.webserver.messages import Refusal, Request
 
+# A player that polls a playlist sends the same bytes each time; as many are remembered for each connection.
+_REMEMBERED_BYTES = 2048
 _SINGLE_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
 
@@ -29,6 +32,8 @@ class RequestReader:
         "_headers",
         "_limits",
         "_parser",
+        "_remembered",
+        "_remembered_requests",
         "_requests",
         "_target",
         "_unparsed_bytes",
@@ -49,11 +54,23 @@ class RequestReader:
         self._head_bytes = 0
         self._body_bytes = 0
         self._unparsed_bytes = 0
+        self._remembered = b""
+        self._remembered_requests: list[Request] = []
 
-    def feed(self, data: bytes) -> list[Request]:
+    def feed(self, data: bytes) -> Sequence[Request]:
         """Read the next bytes; returns the requests that are whole now, in order."""
         if self.finished:
-            return []
+            return ()
+        if self.in_request:
+            return self._parse(data)
+        if data == self._remembered:
+            return self._remembered_requests  # between requests, the same bytes mean the same
+        requests = self._parse(data)
+        if len(data) <= _REMEMBERED_BYTES and not (self.in_request or self.finished):
+            self._remembered, self._remembered_requests = data, requests
+        return requests
+
+    def _parse(self, data: bytes) -> list[Request]:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -70,10 +87,12 @@ class RequestReader:
 
     # What httptools calls.
 
-    def on_url(self, fragment: bytes) -> None:
+    def on_message_begin(self) -> None:
         if self.finished:
             raise _StopReading
         self.in_request = True
+
+    def on_url(self, fragment: bytes) -> None:
         self._target += fragment
         if len(self._target) > self._limits.target_bytes:
             self._refuse(
