@@ -37,15 +37,13 @@ def all_pieces(job: Job) -> list[Piece]:
     return [a_piece(job, track, *run) for track in announced_tracks(job) for run in runs(job.segment_count)]
 
 
-def ready(job: Job, announced: Announced, stored: Sequence[Piece]) -> dict[Track, list[Piece]]:
-    """What the announcer reads: from where each track ends, as far as there is no hole."""
+def rows(job: Job, announced: Announced, stored: Sequence[Piece]) -> list[list[Piece]]:
+    """What the announcer reads: run by run, as far as all tracks go."""
     by_place = {(piece.track, piece.first_segment): piece for piece in stored}
-    found: dict[Track, list[Piece]] = {}
-    for track, ids in announced_tracks(job).items():
-        place, found[track] = next_segment(announced, ids), []
-        while piece := by_place.get((track, place)):
-            found[track].append(piece)
-            place += piece.segment_count
+    place, found = next_segment(job, announced), []
+    while all((track, place) in by_place for track in announced_tracks(job)):
+        found.append([by_place[track, place] for track in announced_tracks(job)])
+        place += found[-1][0].segment_count
     return found
 
 
@@ -69,35 +67,42 @@ def test_pieces_begin_short_and_cover_everything() -> None:
 
 
 def test_nothing_is_announced_before_every_track_has_begun() -> None:
-    video = a_piece(JOB, Track.VIDEO, 0, 1)
-    assert plan_entries(JOB, EMPTY, {Track.VIDEO: [video], Track.AUDIO: []}) == ()
+    stored = [a_piece(JOB, Track.VIDEO, *run) for run in runs(3)]
+    assert plan_entries(JOB, EMPTY, rows(JOB, EMPTY, stored)) == ()
 
 
 def test_the_first_record_begins_all_renditions() -> None:
-    pieces = {Track.VIDEO: [a_piece(JOB, Track.VIDEO, 0, 1)], Track.AUDIO: [a_piece(JOB, Track.AUDIO, 0, 1)]}
-    assert words(plan_entries(JOB, EMPTY, pieces)) == ["+VeryLow", "+audio", "VeryLow 0", "audio 0"]
+    stored = [
+        a_piece(JOB, Track.VIDEO, 0, 1),
+        a_piece(JOB, Track.AUDIO, 0, 1),
+        a_piece(JOB, Track.AUDIO, 1, 2),
+    ]
+    entries = plan_entries(JOB, EMPTY, rows(JOB, EMPTY, stored))
+    assert words(entries) == ["+VeryLow", "+audio", "VeryLow 0", "audio 0"]
 
 
-def test_later_a_track_goes_on_alone() -> None:
+def test_tracks_go_on_together_to_the_end() -> None:
     begun = Announced(sequence=2, next_msn={"VeryLow": 1, "audio": 1})
-    pieces = {Track.VIDEO: [], Track.AUDIO: [a_piece(JOB, Track.AUDIO, 1, 2)]}
-    assert words(plan_entries(JOB, begun, pieces)) == ["audio 1", "audio 2"]
+    audio, video = a_piece(JOB, Track.AUDIO, 1, 2), a_piece(JOB, Track.VIDEO, 1, 2)
+    assert plan_entries(JOB, begun, rows(JOB, begun, [audio])) == ()
+    entries = plan_entries(JOB, begun, rows(JOB, begun, [audio, video]))
+    assert words(entries) == ["VeryLow 1", "VeryLow 2", "audio 1", "audio 2", "."]
 
 
-def test_the_last_piece_brings_the_end() -> None:
-    begun = Announced(sequence=2, next_msn={"VeryLow": 1, "audio": 3})
-    pieces = {Track.VIDEO: [a_piece(JOB, Track.VIDEO, 1, 2)], Track.AUDIO: []}
-    assert words(plan_entries(JOB, begun, pieces)) == ["VeryLow 1", "VeryLow 2", "."]
+def test_what_is_announced_already_is_not_repeated() -> None:
+    uneven = Announced(sequence=2, next_msn={"VeryLow": 1, "audio": 3})
+    stored = [a_piece(JOB, track, 1, 2) for track in Track]
+    assert words(plan_entries(JOB, uneven, rows(JOB, uneven, stored))) == ["VeryLow 1", "VeryLow 2", "."]
 
 
 def test_an_end_that_is_missing_is_made_up_for() -> None:
     full = Announced(sequence=3, next_msn={"VeryLow": 3, "audio": 3})
-    assert words(plan_entries(JOB, full, {Track.VIDEO: [], Track.AUDIO: []})) == ["."]
+    assert words(plan_entries(JOB, full, [])) == ["."]
 
 
 def test_after_the_end_there_is_nothing_to_announce() -> None:
     ended = Announced(sequence=4, next_msn={"VeryLow": 3, "audio": 3}, has_ended=True)
-    assert plan_entries(JOB, ended, {Track.VIDEO: [], Track.AUDIO: []}) == ()
+    assert plan_entries(JOB, ended, []) == ()
 
 
 def test_muxed_audio_is_not_announced() -> None:
@@ -128,7 +133,7 @@ def test_in_whatever_order_pieces_come_each_segment_is_announced_once(job: Job, 
     pieces = all_pieces(job)
     for place in data.draw(st.permutations(range(len(pieces)))):
         stored.append(pieces[place])
-        while entries := plan_entries(job, announced, ready(job, announced, stored)):
+        while entries := plan_entries(job, announced, rows(job, announced, stored)):
             told += words(entries)
             announced = fold_entries(announced, announced.sequence + 1, entries)
     assert told[-1] == "."

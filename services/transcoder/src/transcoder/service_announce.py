@@ -7,7 +7,6 @@ what was appended and goes on from there. What this process remembers of a ledge
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
@@ -16,7 +15,6 @@ from chassis.errors import Conflict
 from transcoder.domain.announce import (
     Announced,
     Piece,
-    Track,
     announced_tracks,
     fold_entries,
     next_segment,
@@ -25,9 +23,7 @@ from transcoder.domain.announce import (
 from transcoder.domain.job import Job
 from transcoder.ports import OutputStore, Timeline
 
-PIECES_PER_RECORD = (
-    16  # of up to 4 segments in up to 10 renditions: below the 1,000 entries that a Record may have
-)
+RUNS_PER_RECORD = 16  # of up to 4 segments in up to 11 renditions: below the 1,000 entries of a Record
 _REMEMBERED_JOBS = 256
 
 
@@ -54,8 +50,8 @@ class Announcer:
     async def _announce(self, job: Job) -> bool:
         announced = await self._known(job)
         while not announced.has_ended:
-            pieces = await self._ready_pieces(job, announced)
-            entries = plan_entries(job, announced, pieces)
+            rows = await self._ready_rows(job, next_segment(job, announced))
+            entries = plan_entries(job, announced, rows)
             if not entries:
                 return False
             try:
@@ -77,21 +73,23 @@ class Announcer:
         if len(self._remembered) > _REMEMBERED_JOBS:
             self._remembered.popitem(last=False)
 
-    async def _ready_pieces(self, job: Job, announced: Announced) -> dict[Track, Sequence[Piece]]:
-        return {
-            track: await self._contiguous(job, track, next_segment(announced, ids))
-            for track, ids in announced_tracks(job).items()
-        }
+    async def _ready_rows(self, job: Job, first_segment: int) -> Sequence[Sequence[Piece]]:
+        """Read run by run, from a segment on, what all tracks have."""
+        rows: list[list[Piece]] = []
+        while len(rows) < RUNS_PER_RECORD and (row := await self._row(job, first_segment)):
+            rows.append(row)
+            first_segment += row[0].segment_count
+        return rows
 
-    async def _contiguous(self, job: Job, track: Track, first_segment: int) -> Sequence[Piece]:
-        pieces: list[Piece] = []
-        for _ in itertools.repeat(None, PIECES_PER_RECORD):
+    async def _row(self, job: Job, first_segment: int) -> list[Piece]:
+        """Read the pieces of one run; none if one is missing."""
+        row: list[Piece] = []
+        for track in announced_tracks(job):
             piece = await self._outputs.get_piece(job.job_id, track, first_segment)
             if piece is None:
-                break
-            pieces.append(piece)
-            first_segment += piece.segment_count
-        return pieces
+                return []
+            row.append(piece)
+        return row
 
 
 def _ledger(job: Job) -> str:

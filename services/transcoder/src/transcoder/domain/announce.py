@@ -106,9 +106,10 @@ def announced_tracks(job: Job) -> dict[Track, tuple[str, ...]]:
     return tracks
 
 
-def next_segment(announced: Announced, rendition_ids: Sequence[str]) -> int:
-    """Tell the msn with which a track's next piece must begin."""
-    return min(announced.next_msn.get(rendition_id, 0) for rendition_id in rendition_ids)
+def next_segment(job: Job, announced: Announced) -> int:
+    """Tell where the next run begins; all tracks end at the same segment."""
+    ids = [rendition_id for track in announced_tracks(job).values() for rendition_id in track]
+    return min(announced.next_msn.get(rendition_id, 0) for rendition_id in ids)
 
 
 def announced_keys(job: Job, pieces: Sequence[Piece]) -> frozenset[str] | None:
@@ -130,29 +131,29 @@ def announced_keys(job: Job, pieces: Sequence[Piece]) -> frozenset[str] | None:
     return frozenset(keys)
 
 
-def plan_entries(
-    job: Job, announced: Announced, pieces: Mapping[Track, Sequence[Piece]]
-) -> tuple[Entry, ...]:
-    """Decide what to announce: for each track the pieces that continue it, and the end when all is in.
+def plan_entries(job: Job, announced: Announced, rows: Sequence[Sequence[Piece]]) -> tuple[Entry, ...]:
+    """Decide what to announce: the runs that are there in all tracks, and the end when all is in.
 
-    Nothing is announced before every track has its first piece, because a player that reads a multivariant
-    playlist without audio never finds out that there is some (rfc8216bis 4.4.6: it is not reloaded).
+    Tracks grow together: a player that reads a multivariant playlist without audio would never find out that
+    there is some (it does not read it again), and one that joins where audio is ahead would wait for video.
 
     Args:
         job: The job.
         announced: What was announced before.
-        pieces: By track, contiguous, the first one beginning where the track now ends.
+        rows: Run by run the pieces of all tracks, without a hole, from `next_segment` on.
     """
-    tracks = announced_tracks(job)
-    begun = bool(announced.next_msn)
-    if announced.has_ended or not (begun or all(pieces.get(track) for track in tracks)):
+    if announced.has_ended:
         return ()
-    ready = [piece for track in tracks for piece in pieces.get(track, ())]
+    pieces = [piece for row in rows for piece in row]
     entries: list[Entry] = []
-    if not begun:
-        entries += [rendition for piece in ready if not piece.first_segment for rendition in piece.renditions]
-    entries += [segment for piece in ready for segment in piece.segments]
-    after = fold_entries(announced, announced.sequence, entries)
-    if all(next_segment(after, ids) >= job.segment_count for ids in tracks.values()):
+    if not announced.next_msn:
+        entries += [info for piece in pieces if piece.first_segment == 0 for info in piece.renditions]
+    entries += [
+        segment
+        for piece in pieces
+        for segment in piece.segments
+        if segment.msn >= announced.next_msn.get(segment.rendition_id, 0)
+    ]
+    if next_segment(job, fold_entries(announced, announced.sequence, entries)) >= job.segment_count:
         entries.append(StreamEnd())
     return tuple(entries)
