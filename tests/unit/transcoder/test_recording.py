@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from transcoder.domain.recording import (
     RecordingState,
     abandon_arrival,
     advance_arrival,
+    as_seen,
     begin_arrival,
     complete_arrival,
     delete_recording,
@@ -84,7 +86,7 @@ def test_a_broken_arrival_leaves_what_was_before(
 def test_a_source_can_be_replaced_until_it_is_used() -> None:
     assert begin(READY).source == READY.source
     with pytest.raises(FailedPrecondition, match="has been transcoded"):
-        begin(use_source(READY))
+        begin(use_source(READY, SOON))
 
 
 def test_a_failed_recording_may_be_filled_again() -> None:
@@ -100,7 +102,7 @@ def test_without_a_source_there_is_nothing_to_transcode(recording: Recording) ->
 
 def test_a_source_that_is_being_replaced_cannot_be_used() -> None:
     with pytest.raises(FailedPrecondition, match="UPLOADING"):
-        use_source(begin(READY))
+        use_source(begin(READY), SOON)
 
 
 def test_a_deleted_recording_takes_no_more_bytes() -> None:
@@ -112,6 +114,20 @@ def test_a_deleted_recording_takes_no_more_bytes() -> None:
 def test_a_recording_that_is_being_deleted_is_not_filled() -> None:
     with pytest.raises(NotFound):
         begin(delete_recording(a_recording()))
+
+
+def test_an_upload_that_died_is_not_shown_for_ever() -> None:
+    later = BIRTH + ARRIVAL_SILENCE
+    assert as_seen(begin(a_recording()), SOON).state is RecordingState.UPLOADING
+    assert as_seen(begin(a_recording()), later).state is RecordingState.CREATED
+    assert as_seen(begin(READY), later) == replace(READY, update_time=BIRTH)
+    assert use_source(begin(READY), later).transcoded
+
+
+def test_a_fetch_waits_for_whoever_does_it() -> None:
+    fetching = begin_arrival(a_recording(), token="one", state=RecordingState.FETCHING, now=BIRTH)
+    probing = advance_arrival(fetching, token="one", state=RecordingState.PROBING, now=SOON)
+    assert as_seen(probing, BIRTH + timedelta(hours=1)) == probing
 
 
 def test_a_named_object_fills_only_an_empty_recording() -> None:

@@ -197,7 +197,8 @@ class Jobs:
 
     async def _enqueue(self, wish: TranscodeWish, source: StoredSource, kept: Kept[Job] | None) -> Job:
         """Store the plan, queue the job's task, and last store the job, in the place of the earlier one."""
-        recording = await change_recording(self._ports.recordings, wish.recording_id, use_source)
+        use = partial(use_source, now=self._ports.clock())
+        recording = await change_recording(self._ports.recordings, wish.recording_id, use)
         media = await self._ports.probes.get(source.probe_key)
         plan = plan_encode(media, rungs=wish.rungs, container=wish.container)
         job = plan_job(

@@ -11,7 +11,13 @@ from datetime import datetime
 
 from chassis import layout
 from chassis.errors import AlreadyExists, Conflict, InvalidArgument, NotFound
-from transcoder.domain.recording import Recording, RecordingState, begin_arrival, empty_recording
+from transcoder.domain.recording import (
+    Recording,
+    RecordingState,
+    as_seen,
+    begin_arrival,
+    empty_recording,
+)
 from transcoder.ports import Clock, Fetcher, JobQueue, Lane, RecordingStore, Task
 
 _TRIES = 20  # of a change that loses to other writers; each of them makes progress, so this is never reached
@@ -89,7 +95,7 @@ class Recordings:
 
     async def get(self, recording_id: str) -> Recording:
         """Read one recording; NotFound if there is none."""
-        return await read_recording(self._store, recording_id)
+        return as_seen(await read_recording(self._store, recording_id), self._clock())
 
     async def list(self, page_size: int, page_token: str) -> tuple[Sequence[Recording], str]:
         """Read one page, newest first, and the token of the next one (empty: this was the last).
@@ -98,7 +104,8 @@ class Recordings:
             InvalidArgument: The token is none of ours.
         """
         place = _parse_page_token(page_token) if page_token else None
-        recordings = [item for item in await self._store.list() if not item.deleting]
+        now = self._clock()
+        recordings = [as_seen(item, now) for item in await self._store.list() if not item.deleting]
         recordings.sort(key=_place, reverse=True)
         rest = [item for item in recordings if place is None or _place(item) < place]
         page = rest[:page_size]

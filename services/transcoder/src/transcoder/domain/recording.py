@@ -47,6 +47,7 @@ class Arrival:
 
     token: str
     heartbeat_time: datetime
+    is_fetch: bool = False  # a fetch waits in the queue for whoever does it; an upload dies with its process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +93,14 @@ def begin_arrival(recording: Recording, token: str, state: RecordingState, now: 
             reason="SOURCE_IN_USE",
         )
     other = recording.arrival
-    if other and other.token != token and now - other.heartbeat_time < ARRIVAL_SILENCE:
+    if other and other.token != token and is_alive(other, now):
         raise Conflict(
             f"the source of recording {recording.recording_id!r} is arriving already: wait for its end, "
             f"or for {ARRIVAL_SILENCE.seconds} s if its sender has died",
             reason="UPLOAD_UNDER_WAY",
             retry_delay_s=ARRIVAL_SILENCE.total_seconds(),
         )
-    arrival = Arrival(token=token, heartbeat_time=now)
+    arrival = Arrival(token=token, heartbeat_time=now, is_fetch=state is RecordingState.FETCHING)
     return replace(recording, state=state, arrival=arrival, error="", update_time=now)
 
 
@@ -109,8 +110,8 @@ def advance_arrival(recording: Recording, token: str, state: RecordingState, now
     Raises:
         Conflict: The arrival was taken over, or the recording is being deleted.
     """
-    require_arrival(recording, token)
-    return replace(recording, state=state, arrival=Arrival(token=token, heartbeat_time=now), update_time=now)
+    arrival = replace(require_arrival(recording, token), heartbeat_time=now)
+    return replace(recording, state=state, arrival=arrival, update_time=now)
 
 
 def complete_arrival(recording: Recording, token: str, source: StoredSource, now: datetime) -> Recording:
@@ -141,7 +142,20 @@ def abandon_arrival(recording: Recording, token: str, error: str, now: datetime)
     return replace(recording, state=state, arrival=None, error=error, update_time=now)
 
 
-def require_arrival(recording: Recording, token: str) -> None:
+def is_alive(arrival: Arrival, now: datetime) -> bool:
+    """Whether bytes may still come."""
+    return now - arrival.heartbeat_time < ARRIVAL_SILENCE
+
+
+def as_seen(recording: Recording, now: datetime) -> Recording:
+    """Tell how a recording is to be shown: an upload that died with its process has left it as it was."""
+    arrival = recording.arrival
+    if arrival is None or arrival.is_fetch or recording.deleting or is_alive(arrival, now):
+        return recording
+    return abandon_arrival(recording, arrival.token, "", arrival.heartbeat_time)
+
+
+def require_arrival(recording: Recording, token: str) -> Arrival:
     """Make certain that the arrival is still the recording's own.
 
     Raises:
@@ -152,6 +166,7 @@ def require_arrival(recording: Recording, token: str) -> None:
             f"recording {recording.recording_id!r} was deleted, or is being filled by somebody else",
             reason="UPLOAD_TAKEN_OVER",
         )
+    return recording.arrival
 
 
 def empty_recording(recording_id: str, now: datetime, *, title: str = "", request_id: str = "") -> Recording:
@@ -174,12 +189,13 @@ def give_source(recording: Recording, source: StoredSource, now: datetime) -> Re
     return replace(recording, state=RecordingState.READY, source=source, error="", update_time=now)
 
 
-def use_source(recording: Recording) -> Recording:
+def use_source(recording: Recording, now: datetime) -> Recording:
     """Note that a stream is made of the source, so that it cannot be replaced any more.
 
     Raises:
         FailedPrecondition: There is none, or another one is just arriving.
     """
+    recording = as_seen(recording, now)
     require_source(recording)
     if recording.arrival:
         raise _not_ready(recording)
