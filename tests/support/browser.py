@@ -19,7 +19,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, Respons
 
 Theme = Literal["light", "dark"]
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 expect.set_options(
     timeout=DEADLINE_S * 1_000
 )  # five seconds, the default, are short for a machine that transcodes
