@@ -13,7 +13,7 @@ import pytest
 from weir.timeline.v1 import timeline_pb2
 
 from chassis.config import ServiceConfig
-from chassis.errors import AlreadyExists
+from chassis.errors import AlreadyExists, Conflict
 from chassis.grpc_client import open_channel
 from chassis.messaging import connect
 from support.distributor import Distributor, running_distributor
@@ -30,9 +30,10 @@ from transcoder.domain.recording import RecordingState
 from transcoder.ports import Lane
 from transcoder.service_jobs import TranscodeWish
 
-ACK_WAIT_S = 0.5
+ACK_WAIT_S = 1.0
 END_S = 60.0
-LIVES_AT_A_TIME = 24
+LIVES_AT_A_TIME = 16
+DRIVERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ async def world(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[World]
         dispatcher = asyncio.create_task(_dispatch(world))
         yield world
         dispatcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await dispatcher
 
 
 async def _dispatch(world: World) -> None:
@@ -90,18 +93,26 @@ async def _live(world: World, recording_id: str, container: Container, last_step
     """Let one recording's job go to its end, its process dying at the given step."""
     mortal = world.mortals[recording_id] = build_mortal(world.stores, world.channel, Fuse(last_step))
     await _put_recording(world, recording_id)
-    wish = TranscodeWish(
-        recording_id=recording_id, input_key="", rungs=NAMED_RUNGS, container=container, request_id=""
-    )
+    wish = a_wish(recording_id, container)
     try:
         await mortal.jobs.start(wish)
     except Died:
         with suppress(AlreadyExists):
             await world.undertaker.jobs.start(wish)  # as the client would
+    await _until_ended(world, recording_id)
+    return mortal
+
+
+def a_wish(recording_id: str, container: Container = Container.CMAF) -> TranscodeWish:
+    return TranscodeWish(
+        recording_id=recording_id, input_key="", rungs=NAMED_RUNGS, container=container, request_id=""
+    )
+
+
+async def _until_ended(world: World, recording_id: str) -> None:
     async with asyncio.timeout(END_S):
         while not await _has_ended(world, recording_id):  # noqa: ASYNC110 - polled, as clients do
             await asyncio.sleep(0.1)
-    return mortal
 
 
 async def _has_ended(world: World, recording_id: str) -> bool:
@@ -154,3 +165,18 @@ async def test_a_process_may_die_at_any_step(world: World, container: Container,
     await asyncio.sleep(ACK_WAIT_S)
     counts = await world.stores.queue.count()
     assert (counts.waiting_count, counts.running_count) == (0, 0)
+
+
+async def test_many_who_begin_a_job_at_once_do_not_take_it_from_each_other(world: World) -> None:
+    drivers = [build_mortal(world.stores, world.channel, Fuse()).driver for _ in range(DRIVERS)]
+    world.mortals["fought-over"] = world.undertaker
+    await _put_recording(world, "fought-over")
+    job = await world.undertaker.jobs.start(a_wish("fought-over"))
+    drives = (driver.drive(job.recording_id, job.job_id) for driver in drivers)
+    for failure in await asyncio.gather(*drives, return_exceptions=True):
+        assert failure in {True, False} or isinstance(failure, Conflict)
+    await _until_ended(world, "fought-over")
+    await _check(world, "fought-over")
+    kept = await world.stores.jobs.get("fought-over")
+    assert kept
+    assert kept.value.epoch <= DRIVERS + 1

@@ -27,10 +27,11 @@ from transcoder.service_drive import Driver
 from transcoder.service_encode import Encoding
 from transcoder.service_intake import Intake
 from transcoder.service_jobs import Jobs
+from transcoder.service_pool import Handler
 from transcoder.service_worker import Worker, WorkRules
 
 RULES = WorkRules(
-    max_attempts_count=30, retry_delay_s=0.05, heartbeat_s=0.1, lease_s=0.5, worker_name="mortal"
+    max_attempts_count=30, retry_delay_s=0.05, heartbeat_s=0.2, lease_s=1.0, worker_name="mortal"
 )
 
 
@@ -149,12 +150,16 @@ class Mortal:
         mortal: Any = Fused(delivery, self.fuse)
         handle = self.driver.attend if delivery.task.lane is Lane.DRIVE else self.worker.work
         try:
-            await handle(mortal)
+            await self._answer(handle, mortal)
         except Died:
             assert self.fuse.is_blown
+
+    async def _answer(self, handle: Handler, delivery: Any) -> None:
+        try:
+            await handle(delivery)
         except Exception:  # noqa: BLE001 - as the pool does
             log.exception("task failed unexpectedly")
-            await mortal.retry(1.0)
+            await delivery.retry(1.0)
 
 
 def build_mortal(

@@ -17,46 +17,65 @@ from hls_gateway.routes import (
     PlaylistRoute,
     ProbeRoute,
     Route,
+    find_incarnation,
     find_route,
-    parse_route,
 )
 
 SEGMENT = SegmentName(msn=7, container=Container.CMAF)
 
 
 @pytest.mark.parametrize(
-    ("target", "route"),
+    ("path", "route"),
     [
-        ("/hls/talk/master.m3u8", PlaylistRoute("talk", "", "/hls/talk/master.m3u8")),
-        ("/hls/a.b-C_9/master.m3u8?x=1", PlaylistRoute("a.b-C_9", "", "/hls/a.b-C_9/master.m3u8")),
-        ("http://host:1/hls/talk/master.m3u8", PlaylistRoute("talk", "", "/hls/talk/master.m3u8")),
-        ("/hls/t%61lk/master.m3u8", PlaylistRoute("talk", "", "/hls/talk/master.m3u8")),
+        ("/hls/talk/master.m3u8", PlaylistRoute("talk", "/hls/talk/master.m3u8")),
+        ("/hls/a.b-C_9/master.m3u8", PlaylistRoute("a.b-C_9", "/hls/a.b-C_9/master.m3u8")),
+        ("http://host:1/hls/talk/master.m3u8", PlaylistRoute("talk", "/hls/talk/master.m3u8")),
+        ("/hls/t%61lk/master.m3u8", PlaylistRoute("talk", "/hls/talk/master.m3u8")),
         (
             "/api/v1/recordings/talk/stream/master.m3u8",
-            PlaylistRoute("talk", "", "/api/v1/recordings/talk/stream/master.m3u8"),
+            PlaylistRoute("talk", "/api/v1/recordings/talk/stream/master.m3u8"),
         ),
         (
-            "/hls/talk/variants/High/playlist.m3u8?i=3f2a&_HLS_msn=4",
-            PlaylistRoute("talk", "3f2a", "/hls/talk/variants/High/playlist.m3u8"),
+            "/hls/talk/variants/High/playlist.m3u8",
+            PlaylistRoute("talk", "/hls/talk/variants/High/playlist.m3u8"),
         ),
         (
             "/hls/talk/variants/High/iframes.m3u8",
-            PlaylistRoute("talk", "", "/hls/talk/variants/High/iframes.m3u8"),
+            PlaylistRoute("talk", "/hls/talk/variants/High/iframes.m3u8"),
         ),
-        ("/hls/talk/variants/High/segment_7.m4s", MediaRoute("talk", "", "High", SEGMENT)),
-        ("/hls/talk/variants/High/segment_7.m4s?CMCD=a%3D1&i=3f", MediaRoute("talk", "3f", "High", SEGMENT)),
-        ("/hls/talk/variants/a/init.mp4", MediaRoute("talk", "", "a", InitName(file_name="init.mp4"))),
+        ("/hls/talk/variants/High/segment_7.m4s", MediaRoute("talk", "High", SEGMENT)),
+        ("/hls/talk/variants/a/init.mp4", MediaRoute("talk", "a", InitName(file_name="init.mp4"))),
         ("/", PageRoute("/")),
-        ("/?x=1", PageRoute("/")),
         ("/watch/talk", PageRoute("/watch/")),
         ("/assets/js/api/client.js", PageRoute("/assets/js/api/client.js")),
         ("/healthz", ProbeRoute("healthz")),
         ("/readyz", ProbeRoute("readyz")),
     ],
-)  # fmt: skip
-def test_a_target_has_its_route(target: str, route: Route) -> None:
-    assert find_route(target.encode()) == route
-    assert find_route(target.encode()) == route
+)
+def test_a_path_has_its_route(path: str, route: Route) -> None:
+    assert find_route(path.encode()) == route
+    assert find_route(path.encode()) == route
+
+
+@pytest.mark.parametrize(
+    ("query", "incarnation"),
+    [
+        ("", ""),
+        ("i=3f2a9c01", "3f2a9c01"),
+        ("i=3f2a&_HLS_msn=4", "3f2a"),
+        ("CMCD=bl%3D1200%2Cbr%3D4000&i=3f2a", "3f2a"),
+        ("x=i&ii=3f2a&%69=3f2a", ""),
+        ("CMCD=" + "a" * 300 + "&i=3f2a", "3f2a"),
+    ],
+)
+def test_a_query_names_an_incarnation_or_none(query: str, incarnation: str) -> None:
+    assert find_incarnation(query.encode()) == incarnation
+
+
+@pytest.mark.parametrize("value", ["", "../x", "XYZ", "3F2A", "a" * 33, "\u00e4", "3f%32a"])
+def test_a_malformed_incarnation_is_refused(value: str) -> None:
+    with pytest.raises(InvalidArgument, match="incarnation"):
+        find_incarnation(f"i={value}".encode())
 
 
 @pytest.mark.parametrize(
@@ -78,10 +97,6 @@ def test_a_target_has_its_route(target: str, route: Route) -> None:
         "/hls/streams/master.m3u8",
         "/hls/talk/variants/../playlist.m3u8",
         "/hls/talk/variants/%FF/playlist.m3u8",
-        "/hls/talk/variants/High/segment_1.ts?i=../x",
-        "/hls/talk/variants/High/segment_1.ts?i=XYZ",
-        "/hls/talk/variants/High/segment_1.ts?i=",
-        "/hls/talk/variants/High/segment_1.ts?i=" + "a" * 33,
         "/watch/%2e%2e",
         "/assets/../config.py",
         "/assets/%2e%2e/config.py",
@@ -112,7 +127,9 @@ def test_what_is_not_served_is_not_found(target: str) -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_parser(target: bytes) -> None:
     with suppress(InvalidArgument, NotFound):
-        parse_route(target)
+        find_route(target)
+    with suppress(InvalidArgument):
+        find_incarnation(target)
 
 
 @given(
@@ -120,7 +137,7 @@ def test_no_bytes_break_the_parser(target: bytes) -> None:
 )
 def test_no_route_leads_out_of_its_folder(parts: list[str]) -> None:
     try:
-        route = parse_route(("/" + "/".join(parts)).encode())
+        route = find_route(("/" + "/".join(parts)).encode())
     except (InvalidArgument, NotFound):
         return
     assert not isinstance(route, PageRoute) or ".." not in route.path.split("/")

@@ -26,7 +26,7 @@ from hls_gateway.http_errors import (
     method_response,
     refusal_response,
 )
-from hls_gateway.routes import MediaRoute, PageRoute, PlaylistRoute, ProbeRoute, find_route
+from hls_gateway.routes import MediaRoute, PageRoute, PlaylistRoute, ProbeRoute, find_incarnation, find_route
 from hls_gateway.service import GatewayService, HeldMedia, StreamedMedia
 from hls_gateway.webserver.content import Content, Representation
 from hls_gateway.webserver.messages import Later, Refusal, Request, Response, render_head
@@ -73,11 +73,12 @@ class GatewaySite:
         if request.method not in {b"GET", b"HEAD"}:
             return _PREFLIGHT if request.method == b"OPTIONS" else method_response(request.method)
         try:
-            route = find_route(request.target)
+            path, _, query = request.target.partition(b"?")
+            route = find_route(path)
             if isinstance(route, PlaylistRoute):
-                return self._playlist(request, route)
+                return self._playlist(request, route, find_incarnation(query))
             if isinstance(route, MediaRoute):
-                return self._media(request, route)
+                return self._media(request, route, find_incarnation(query))
             return self._page(request, route) if isinstance(route, PageRoute) else self._probe(route)
         except WeirError as error:
             return _refused(request, error)
@@ -92,27 +93,29 @@ class GatewaySite:
         log.error("http request failed unexpectedly", exc_info=error)
         return internal_response()
 
-    def _playlist(self, request: Request, route: PlaylistRoute) -> Response | Later:
-        edition = self._service.edition_now(route.stream_id, route.incarnation)
+    def _playlist(self, request: Request, route: PlaylistRoute, incarnation: str) -> Response | Later:
+        edition = self._service.edition_now(route.stream_id, incarnation)
         if edition:
             return edition.playlist(route.path).answer(request)
-        return partial(self._later, request, partial(self._playlist_later, request, route), "GET playlist")
+        later = partial(self._playlist_later, request, route, incarnation)
+        return partial(self._later, request, later, "GET playlist")
 
-    async def _playlist_later(self, request: Request, route: PlaylistRoute) -> Response:
-        edition = await self._service.edition(route.stream_id, route.incarnation)
+    async def _playlist_later(self, request: Request, route: PlaylistRoute, incarnation: str) -> Response:
+        edition = await self._service.edition(route.stream_id, incarnation)
         return edition.playlist(route.path).answer(request)
 
-    def _media(self, request: Request, route: MediaRoute) -> Response | Later:
-        edition = self._service.edition_now(route.stream_id, route.incarnation)
+    def _media(self, request: Request, route: MediaRoute, incarnation: str) -> Response | Later:
+        edition = self._service.edition_now(route.stream_id, incarnation)
         media = edition and self._service.media_now(edition, route.rendition_id, route.name)
         if edition and media:
-            return _media_response(request, media, _media_cache(route, edition))
-        return partial(self._later, request, partial(self._media_later, request, route), "GET media")
+            return _media_response(request, media, _media_cache(incarnation, edition))
+        later = partial(self._media_later, request, route, incarnation)
+        return partial(self._later, request, later, "GET media")
 
-    async def _media_later(self, request: Request, route: MediaRoute) -> Response:
-        edition = await self._service.edition(route.stream_id, route.incarnation)
+    async def _media_later(self, request: Request, route: MediaRoute, incarnation: str) -> Response:
+        edition = await self._service.edition(route.stream_id, incarnation)
         media = await self._service.media(edition, route.rendition_id, route.name)
-        return _media_response(request, media, _media_cache(route, edition))
+        return _media_response(request, media, _media_cache(incarnation, edition))
 
     async def _later(self, request: Request, work: Later, name: str) -> Response:
         """Wait for an answer in a span of its own."""
@@ -164,8 +167,8 @@ class LoggedSite:
         return response
 
 
-def _media_cache(route: MediaRoute, edition: Edition[Content]) -> str:
-    if route.incarnation:
+def _media_cache(incarnation: str, edition: Edition[Content]) -> str:
+    if incarnation:
         return cache_rules.IMMUTABLE
     return cache_rules.refreshed(edition.timeline.stream.target_duration_s)
 

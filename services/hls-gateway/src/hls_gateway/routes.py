@@ -1,4 +1,4 @@
-"""Read what a request's target asks for: pure, strict, and remembered, since targets come again and again."""
+"""Read what a request's target asks for: pure, strict, and remembered, since paths come again and again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hls_gateway.domain.names import IFRAMES, MEDIA, MULTIVARIANT, MediaName, is
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
-# Longer targets differ from request to request (CMCD), and would fill the memory of those that do not.
-_REMEMBERED_BYTES = 256
+# What is longer is nobody's usual path or query, and would fill the memory of those that are.
+_REMEMBERED_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,6 @@ class PlaylistRoute:
     """A playlist; `path` is the one under which it is printed."""
 
     stream_id: str
-    incarnation: str
     path: str
 
 
@@ -33,7 +32,6 @@ class MediaRoute:
     """A segment or an init segment of a rendition."""
 
     stream_id: str
-    incarnation: str
     rendition_id: str
     name: MediaName
 
@@ -55,45 +53,65 @@ class ProbeRoute:
 Route = PlaylistRoute | MediaRoute | PageRoute | ProbeRoute
 
 
-def find_route(target: bytes) -> Route:
-    """Read a request's target.
+def find_route(path: bytes) -> Route:
+    """Read the path of a request's target, which is all before its first question mark.
 
     Raises:
-        InvalidArgument: An id, an incarnation or an escape is malformed.
+        InvalidArgument: An id or an escape is malformed.
         NotFound: Nothing is served there.
     """
-    if len(target) <= _REMEMBERED_BYTES:
-        return _remembered_route(target)
-    return parse_route(target)
+    return _remembered_route(path) if len(path) <= _REMEMBERED_BYTES else _parse_route(path)
 
 
-def parse_route(target: bytes) -> Route:
-    """Do what `find_route` does, without its memory."""
+def find_incarnation(query: bytes) -> str:
+    """Read which incarnation a query asks for; "" if it does not say.
+
+    Raises:
+        InvalidArgument: It says so in a malformed way.
+    """
+    return _remembered_incarnation(query) if len(query) <= _REMEMBERED_BYTES else _parse_incarnation(query)
+
+
+def _parse_route(path: bytes) -> Route:
     try:
-        text = target.decode("ascii")
+        text = path.decode("ascii")
     except UnicodeDecodeError:
         raise InvalidArgument(
             "the path holds bytes outside of ASCII: escape them", reason="BAD_PATH"
         ) from None
-    path, _, query = _ABSOLUTE.sub("", text, count=1).partition("?")
-    parts = [_decoded(part) for part in path.removeprefix("/").split("/")]
-    return _route(parts, query)
+    below_root = _ABSOLUTE.sub("", text, count=1).removeprefix("/")
+    return _route([_decoded(part) for part in below_root.split("/")])
 
 
-_remembered_route = lru_cache(maxsize=8192)(parse_route)
+def _parse_incarnation(query: bytes) -> str:
+    """Find `i`; other arguments are for others, such as CMCD."""
+    for argument in query.decode("latin-1").split("&"):
+        name, _, value = argument.partition("=")
+        if name == "i":
+            if not is_incarnation(value):
+                raise InvalidArgument(
+                    f"i is {value[:80]!r}: it must be the incarnation that the playlist names, hex digits",
+                    reason="INVALID_INCARNATION",
+                    field="i",
+                )
+            return value
+    return ""
 
 
-def _route(parts: list[str], query: str) -> Route:
+_remembered_route = lru_cache(maxsize=8192)(_parse_route)
+_remembered_incarnation = lru_cache(maxsize=1024)(_parse_incarnation)
+
+
+def _route(parts: list[str]) -> Route:
     match parts:
         case ["hls", stream_id, name] if name == MULTIVARIANT:
             stream_id = require_id(stream_id, field="stream_id")
-            return PlaylistRoute(stream_id, _incarnation(query), f"/hls/{stream_id}/{name}")
+            return PlaylistRoute(stream_id, f"/hls/{stream_id}/{name}")
         case ["hls", stream_id, "variants", rendition_id, name]:
-            return _variant_route(stream_id, rendition_id, name, query)
+            return _variant_route(stream_id, rendition_id, name)
         case ["api", "v1", "recordings", recording_id, "stream", name] if name == MULTIVARIANT:
             stream_id = require_id(recording_id, field="recording_id")
-            path = f"/api/v1/recordings/{stream_id}/stream/{name}"
-            return PlaylistRoute(stream_id, _incarnation(query), path)
+            return PlaylistRoute(stream_id, f"/api/v1/recordings/{stream_id}/stream/{name}")
         case ["healthz" | "readyz" as name]:
             return ProbeRoute(name)
     return _page_route(parts)
@@ -111,31 +129,15 @@ def _page_route(parts: list[str]) -> Route:
     raise _nothing_there()
 
 
-def _variant_route(stream_id: str, rendition_id: str, name: str, query: str) -> Route:
+def _variant_route(stream_id: str, rendition_id: str, name: str) -> Route:
     stream_id = require_id(stream_id, field="stream_id")
     rendition_id = require_id(rendition_id, field="variant_id")
-    incarnation = _incarnation(query)
     if name in {MEDIA, IFRAMES}:
-        return PlaylistRoute(stream_id, incarnation, f"/hls/{stream_id}/variants/{rendition_id}/{name}")
+        return PlaylistRoute(stream_id, f"/hls/{stream_id}/variants/{rendition_id}/{name}")
     media_name = parse_media_name(name)
     if media_name is None:
         raise _nothing_there()
-    return MediaRoute(stream_id, incarnation, rendition_id, media_name)
-
-
-def _incarnation(query: str) -> str:
-    """Find `i`; other arguments are for others, such as CMCD."""
-    for argument in query.split("&"):
-        name, _, value = argument.partition("=")
-        if name == "i":
-            if not is_incarnation(value):
-                raise InvalidArgument(
-                    f"i is {value[:80]!r}: it must be the incarnation that the playlist names, hex digits",
-                    reason="INVALID_INCARNATION",
-                    field="i",
-                )
-            return value
-    return ""
+    return MediaRoute(stream_id, rendition_id, media_name)
 
 
 def _decoded(part: str) -> str:

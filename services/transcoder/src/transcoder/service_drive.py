@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from weakref import WeakValueDictionary
 
 from chassis import layout
 from chassis.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound, WeirError
@@ -79,6 +80,7 @@ class Driver:
         self._ports = ports
         self._beat_s = beat_s
         self._announcer = Announcer(outputs=ports.outputs, timeline=ports.timeline)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def drive(self, recording_id: str, job_id: str) -> bool:
         """Do for a job all that can be done now; tells whether there is nothing left to do, now or later.
@@ -86,6 +88,11 @@ class Driver:
         Raises:
             Unavailable: A peer does not answer; drive again later.
         """
+        turn = self._turns.setdefault(job_id, asyncio.Lock())  # within a process nobody need race
+        async with turn:
+            return await self._drive(recording_id, job_id)
+
+    async def _drive(self, recording_id: str, job_id: str) -> bool:
         while job := await self._find(recording_id, job_id):
             if job.has_ended:
                 await self._forget(job)
@@ -173,6 +180,18 @@ class Driver:
             job, partial(begin_job, incarnation=opened.incarnation, epoch=opened.epoch, now=now)
         )
 
+    async def _begin_again(self, job: Job) -> bool:
+        """Own the present stream, unless somebody else does by now; tells whether to go on at once.
+
+        Another process that began the job at the same moment has opened the stream later than ours did. Who
+        opens it again takes it from those who append, so two who did that at once would do it for ever: the
+        first to write it down goes on, the other looks again later.
+        """
+        if await self._find(job.recording_id, job.job_id) != job:
+            return False
+        await self._begin(job, anew=False)
+        return True
+
     async def _dispatch(self, job: Job) -> None:
         """Queue the job's tasks; chunks that audio is muxed into are queued as their audio gets ready."""
         if job.has_audio:
@@ -188,10 +207,8 @@ class Driver:
         try:
             complete = await self._announcer.announce(job)
         except (FailedPrecondition, NotFound) as error:
-            # Another process that began the job at the same moment has opened the stream later than ours did.
             log.warning("stream is taken over", error=error.message, **_names(job))
-            await self._begin(job, anew=False)
-            return True
+            return await self._begin_again(job)
         if complete:
             await self.conclude(job, JobState.SUCCEEDED)
         return complete
