@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from transcoder.domain.job import JobState
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.plan import Container
 from transcoder.domain.recording import RecordingState
-from transcoder.ports import Lane
+from transcoder.ports import Lane, Task
 from transcoder.service_jobs import TranscodeWish
 
 ACK_WAIT_S = 1.0
@@ -120,6 +120,12 @@ async def _has_ended(world: World, recording_id: str) -> bool:
     return kept is not None and kept.value.has_ended
 
 
+async def _until_queue_is_empty(world: World) -> None:
+    async with asyncio.timeout(END_S):
+        while (counts := await world.stores.queue.count()).waiting_count + counts.running_count:  # noqa: ASYNC110 - polled
+            await asyncio.sleep(0.1)
+
+
 async def _put_recording(world: World, recording_id: str) -> None:
     source = a_stored_source()
     await world.stores.media.put_shared(source.key, b"source")
@@ -162,9 +168,7 @@ async def test_a_process_may_die_at_any_step(world: World, container: Container,
     assert died > 0.8 * len(steps)  # tasks may interleave with fewer steps than the first time
     for name in names:
         await _check(world, name)
-    await asyncio.sleep(ACK_WAIT_S)
-    counts = await world.stores.queue.count()
-    assert (counts.waiting_count, counts.running_count) == (0, 0)
+    await _until_queue_is_empty(world)
 
 
 async def test_many_who_begin_a_job_at_once_do_not_take_it_from_each_other(world: World) -> None:
@@ -180,3 +184,27 @@ async def test_many_who_begin_a_job_at_once_do_not_take_it_from_each_other(world
     kept = await world.stores.jobs.get("fought-over")
     assert kept
     assert kept.value.epoch <= DRIVERS + 1
+
+
+class ForgetfulQueue:
+    """Loses every task that it is given for the first time, but for those that accompany a job."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    async def publish(self, task: Task, *, again: bool = False) -> None:
+        if again or task.lane is Lane.DRIVE:
+            await self._queue.publish(task, again=again)
+
+
+async def test_tasks_that_the_queue_has_lost_are_queued_again(world: World) -> None:
+    forgetful: Any = ForgetfulQueue(world.stores.queue)
+    mortal = build_mortal(replace(world.stores, queue=forgetful), world.channel, Fuse())
+    world.mortals["robbed"] = mortal
+    await _put_recording(world, "robbed")
+    await mortal.jobs.start(a_wish("robbed"))
+    await _until_ended(world, "robbed")
+    await _check(world, "robbed")

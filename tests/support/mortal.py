@@ -35,6 +35,7 @@ RULES = WorkRules(
 )
 
 
+LOST_AFTER_S = 3.0
 STORES = tuple(item.name for item in fields(Stores))
 
 
@@ -182,6 +183,7 @@ def build_mortal(
             clock=_now,
         ),
         beat_s=RULES.heartbeat_s,
+        lost_after_s=LOST_AFTER_S,
     )
     encoding = Encoding(
         service_encode.Ports(

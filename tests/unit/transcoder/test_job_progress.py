@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.jobs import BIRTH, a_claim, a_job, a_plan
-from transcoder.domain.job import JobState, Tally, close_job, conclude_job
+from transcoder.domain.job import Job, JobState, Tally, close_job, conclude_job
+from transcoder.domain.plan import Container
 from transcoder.domain.progress import (
     Claim,
     begin_attempt,
@@ -17,6 +19,7 @@ from transcoder.domain.progress import (
     fail_claim,
     hand_back,
     is_at_work,
+    lost_tasks,
     measure_progress,
     renew_claim,
     tally_claims,
@@ -124,3 +127,28 @@ def test_percent_never_goes_back(steps: list[str | float]) -> None:
         assert 0 <= last <= percent <= 100
         last = percent
     assert measure_progress(JOB, [complete_claim(claim, NOW)], NOW).percent >= last
+
+
+def lost_from(job: Job, claims: list[Claim], *, silent_s: float = 60.0) -> tuple[str, ...]:
+    return lost_tasks(job, claims, NOW, silent_s=silent_s)
+
+
+def test_tasks_of_a_silent_job_are_lost_unless_they_are_done() -> None:
+    job = replace(JOB, dispatched=True, start_time=NOW - timedelta(seconds=100))
+    done = a_claim("0", done_ratio=1.0, heartbeat_time=NOW - timedelta(seconds=61))
+    assert lost_from(job, [done]) == ("audio", "1")
+    assert lost_from(job, []) == ("audio", "0", "1")
+    assert lost_from(job, [done], silent_s=62) == ()
+
+
+def test_chunks_that_wait_for_their_audio_are_not_lost() -> None:
+    job = replace(a_job(), container=Container.TS, dispatched=True, start_time=NOW - timedelta(seconds=100))
+    sung = a_claim("audio", done_ratio=1.0, heartbeat_time=NOW - timedelta(seconds=90))
+    assert lost_from(job, []) == ("audio",)
+    assert lost_from(job, [sung]) == ("0", "1")
+
+
+def test_nothing_is_lost_of_a_job_that_was_not_queued_or_is_over() -> None:
+    silent = replace(JOB, start_time=NOW - timedelta(seconds=100))
+    assert lost_from(silent, []) == ()
+    assert lost_from(conclude_job(replace(silent, dispatched=True), JobState.CANCELLED), []) == ()

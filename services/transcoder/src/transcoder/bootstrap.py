@@ -188,6 +188,7 @@ def _build_driver(config: TranscoderConfig, stores: Stores, timeline: TimelineCl
             clock=_now,
         ),
         beat_s=config.transcode_heartbeat_s,
+        lost_after_s=config.transcode_lost_after_s,
     )
 
 

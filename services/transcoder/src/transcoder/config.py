@@ -44,6 +44,9 @@ class TranscoderConfig(ServiceConfig):
     transcode_heartbeat_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
     """How often a worker shows that it lives and looks whether its job was cancelled, seconds, 0.05 to 60."""
 
+    transcode_lost_after_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """Tasks of a job that was silent for so long are queued again if none waits in the queue, seconds."""
+
     transcode_stall_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """An ffmpeg that makes no progress for so long has failed, seconds, 1 to 3,600."""
 

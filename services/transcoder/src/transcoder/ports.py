@@ -160,8 +160,11 @@ class QueueCounts:
 class JobQueue(Protocol):
     """The queue that all transcoders share."""
 
-    async def publish(self, task: Task) -> None:
-        """Add a task; the same one again within two minutes changes nothing. ResourceExhausted when full."""
+    async def publish(self, task: Task, *, again: bool = False) -> None:
+        """Add a task; ResourceExhausted when full.
+
+        The same one within two minutes changes nothing, unless it is to be there `again`.
+        """
 
     async def take(self, lane: Lane, *, wait_s: float) -> Delivery | None:
         """Take the oldest task of a lane; None if there is none within `wait_s` (0: at once)."""

@@ -18,7 +18,7 @@ from chassis.errors import Conflict, FailedPrecondition, InvalidArgument, NotFou
 from chassis.telemetry import JOB, RECORDING, log
 from transcoder.domain.announce import announced_keys
 from transcoder.domain.job import Job, JobState, begin_job, close_job, conclude_job
-from transcoder.domain.progress import is_at_work, tally_claims
+from transcoder.domain.progress import AUDIO_TASK, is_at_work, lost_tasks, tally_claims
 from transcoder.ports import (
     ClaimStore,
     Clock,
@@ -36,7 +36,6 @@ from transcoder.ports import (
 from transcoder.service_announce import Announcer
 from transcoder.service_beat import while_beating
 
-AUDIO_TASK = "audio"
 # How long the end of a job waits for its workers to stop. They look once per heartbeat, and kill ffmpeg at
 # once.
 STOP_WAIT_S = 4.0
@@ -68,17 +67,23 @@ def drive_task(recording_id: str, job_id: str) -> Task:
 
 
 def chunk_task(job: Job, index: int) -> Task:
-    """Name the task of one chunk; the first is what viewers wait for."""
-    lane = Lane.FIRST if index == 0 else Lane.REST
-    return Task(lane=lane, recording_id=job.recording_id, job_id=job.job_id, name=str(index))
+    """Name the task of one chunk."""
+    return _encode_task(job, str(index))
+
+
+def _encode_task(job: Job, name: str) -> Task:
+    """Name a task; the audio and the first chunk are what viewers wait for."""
+    lane = Lane.FIRST if name in {AUDIO_TASK, "0"} else Lane.REST
+    return Task(lane=lane, recording_id=job.recording_id, job_id=job.job_id, name=name)
 
 
 class Driver:
     """Brings jobs forward."""
 
-    def __init__(self, ports: Ports, *, beat_s: float) -> None:
+    def __init__(self, ports: Ports, *, beat_s: float, lost_after_s: float) -> None:
         self._ports = ports
         self._beat_s = beat_s
+        self._lost_after_s = lost_after_s
         self._announcer = Announcer(outputs=ports.outputs, timeline=ports.timeline)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -111,15 +116,18 @@ class Driver:
         # It is published before the job's record is written.
         if known is None and delivery.age_s < _RECORD_WAIT_S:
             await delivery.retry(max(_RECORD_POLL_S, delivery.age_s))
-        elif await while_beating(self._drive_quietly(task), self._keep(delivery)):
+        elif await while_beating(self._see_to(task), self._keep(delivery)):
             await delivery.ack()
         else:
             await delivery.retry(_ATTEND_S)
 
-    async def _drive_quietly(self, task: Task) -> bool:
-        """Drive a job; while a peer is away, there is something left to do."""
+    async def _see_to(self, task: Task) -> bool:
+        """Drive a job and look after its tasks; while a peer is away, there is something left to do."""
         try:
-            return await self.drive(task.recording_id, task.job_id)
+            is_over = await self.drive(task.recording_id, task.job_id)
+            if not is_over and (job := await self._find(task.recording_id, task.job_id)):
+                await self._requeue_lost(job)
+            return is_over
         except WeirError as error:
             log.warning(
                 "job must wait", error=error.message, **{RECORDING: task.recording_id, JOB: task.job_id}
@@ -195,12 +203,22 @@ class Driver:
     async def _dispatch(self, job: Job) -> None:
         """Queue the job's tasks; chunks that audio is muxed into are queued as their audio gets ready."""
         if job.has_audio:
-            task = Task(lane=Lane.FIRST, recording_id=job.recording_id, job_id=job.job_id, name=AUDIO_TASK)
-            await self._ports.queue.publish(task)
+            await self._ports.queue.publish(_encode_task(job, AUDIO_TASK))
         if not job.audio_is_muxed:
             for index in range(job.chunk_count):
                 await self._ports.queue.publish(chunk_task(job, index))
         await self._change(job, partial(replace, dispatched=True))
+
+    async def _requeue_lost(self, job: Job) -> None:
+        """Queue again what nobody works on although nothing waits: the queue has lost it."""
+        lost = lost_tasks(
+            job, await self._ports.claims.list(job.job_id), self._ports.clock(), silent_s=self._lost_after_s
+        )
+        if not lost or (await self._ports.queue.count()).waiting_count:
+            return
+        log.warning("tasks were lost", tasks=lost, **_names(job))
+        for name in lost:
+            await self._ports.queue.publish(_encode_task(job, name), again=True)
 
     async def _announce(self, job: Job) -> bool:
         """Announce what is ready; tells whether that changed the job."""
@@ -215,10 +233,10 @@ class Driver:
 
     async def _end(self, job: Job) -> None:
         """Stop the work, remove what is not part of a finished stream, and close the job."""
-        await self._ports.queue.purge(job.recording_id, job.job_id, keep=Lane.DRIVE)
         if job.outcome is JobState.SUCCEEDED:
             await self._remove_orphans(job)
         else:
+            await self._ports.queue.purge(job.recording_id, job.job_id, keep=Lane.DRIVE)
             await self._wait_for_workers(job)
             await self._remove_output(job)
         for earlier in job.replaces:
@@ -256,7 +274,6 @@ class Driver:
 
     async def _forget(self, job: Job) -> None:
         await self._ports.residue.purge(job.job_id)
-        await self._ports.queue.purge(job.recording_id, job.job_id)
 
 
 def _names(job: Job) -> dict[str, str]:

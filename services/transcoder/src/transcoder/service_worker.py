@@ -17,6 +17,7 @@ from transcoder.domain.encoding import EncodeError
 from transcoder.domain.job import Job, JobState
 from transcoder.domain.plan import EncodePlan
 from transcoder.domain.progress import (
+    AUDIO_TASK,
     Claim,
     begin_attempt,
     complete_claim,
@@ -28,7 +29,7 @@ from transcoder.ports import Delivery, Residue
 from transcoder.service_attempt import Attempt, JobOver, Superseded
 from transcoder.service_attempt import Ports as AttemptPorts
 from transcoder.service_beat import while_beating
-from transcoder.service_drive import AUDIO_TASK, Driver
+from transcoder.service_drive import Driver
 from transcoder.service_encode import Encoding
 
 _AWAY_RETRY_S = 2.0

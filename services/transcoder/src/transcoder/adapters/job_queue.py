@@ -8,12 +8,12 @@ worker.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from dataclasses import dataclass
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 
@@ -68,9 +68,10 @@ class JetStreamQueue:
         self._client = client
         self._js = jetstream(client)
 
-    async def publish(self, task: Task) -> None:
+    async def publish(self, task: Task, *, again: bool = False) -> None:
         subject = layout.task_subject(task.lane, task.recording_id, task.job_id, task.name)
-        headers = trace_headers() | {api.Header.MSG_ID: f"{task.job_id}.{task.name}"}
+        message_id = f"{task.job_id}.{task.name}" + (f".{secrets.token_hex(4)}" if again else "")
+        headers = trace_headers() | {api.Header.MSG_ID: message_id}
         await persist(lambda _attempt: self._publish(subject, headers))
 
     async def _publish(self, subject: str, headers: dict[str, str]) -> None:
@@ -92,7 +93,7 @@ class JetStreamQueue:
             message = await self._client.request(
                 subject, json.dumps(wish).encode(), timeout=wait_s + REQUEST_TIMEOUT_S, old_style=True
             )
-        except NatsTimeoutError:
+        except TimeoutError:
             return None
         if message.headers and _STATUS in message.headers:
             return None

@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 
 from transcoder.domain.job import Job, JobState, Tally
 
+AUDIO_TASK = "audio"
+"""Name of the task that encodes the audio; chunks are named by their number."""
+
 AUDIO_SHARE = 0.02
 """Cost of the audio against all of the video: measured, one or two percent of the encoders' time."""
 
@@ -36,7 +39,7 @@ class Claim:
 
     @property
     def is_audio(self) -> bool:
-        return self.task == "audio"
+        return self.task == AUDIO_TASK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,21 @@ def hand_back(claim: Claim, now: datetime) -> Claim:
 def is_at_work(claim: Claim, now: datetime) -> bool:
     """Whether a living worker works on the task."""
     return bool(claim.attempt) and now - claim.heartbeat_time < timedelta(seconds=claim.lease_s)
+
+
+def lost_tasks(job: Job, claims: Iterable[Claim], now: datetime, *, silent_s: float) -> tuple[str, ...]:
+    """Name the queued tasks that are not done, of a job of which nothing was heard for so long, seconds."""
+    by_task = {claim.task: claim for claim in claims}
+    news = [claim.heartbeat_time for claim in by_task.values()] + [job.start_time or now]
+    if not (job.is_working and job.dispatched) or now - max(news) < timedelta(seconds=silent_s):
+        return ()
+    undone = [name for name in _task_names(job) if name not in by_task or by_task[name].done_ratio < 1.0]
+    # Chunks that audio is muxed into are queued as it gets ready.
+    return (AUDIO_TASK,) if job.audio_is_muxed and AUDIO_TASK in undone else tuple(undone)
+
+
+def _task_names(job: Job) -> list[str]:
+    return [AUDIO_TASK] * job.has_audio + [str(index) for index in range(job.chunk_count)]
 
 
 def tally_claims(job: Job, claims: Iterable[Claim]) -> Tally:
