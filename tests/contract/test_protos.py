@@ -23,6 +23,7 @@ EACH_ENDPOINT = pytest.mark.parametrize("endpoint", API, ids=lambda endpoint: en
 
 # What an RPC may answer with beside its own response: the resource that it made, read or changed.
 RESOURCES = {
+    ".weir.distributor.v1.LiveSettings",
     ".weir.distributor.v1.Stream",
     ".weir.transcoder.v1.Recording",
     ".weir.transcoder.v1.TranscodeProgress",
