@@ -16,7 +16,10 @@ INSTRUMENT_SHA512 := bb880a6c30533451a483df7bb5f427dde1ce847baab965054d14ffaf0ce
 
 UV := .tools/uv-venv/bin/uv
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+PYTEST := $(BIN)/python -m pytest -q
+# Most tests wait for processes: three at a time keep two cores busy. Files that share a running suite stay together.
+AT_ONCE := -n 3 --dist worksteal
+FILES_AT_ONCE := -n 2 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
 CODE := $(wildcard services/*/src) tests bench protos
 VENDOR := services/hls-gateway/src/hls_gateway/pages/vendor
@@ -55,19 +58,19 @@ proto-lint: setup ## The contracts: format, buf lint, nothing that breaks older 
 	@$(BIN)/python protos/lint.py
 
 test-unit: setup ## Pure rules
-	@$(PYTEST) -q tests/unit
+	@$(PYTEST) $(AT_ONCE) tests/unit
 
 test-contract: setup ## Directions, contracts, Envoy's configuration
-	@$(PYTEST) -q tests/contract
+	@$(PYTEST) $(AT_ONCE) tests/contract
 
 test-integration: setup ## One room each, over a real NATS, ffmpeg and storage
-	@$(PYTEST) -q tests/integration
+	@$(PYTEST) $(AT_ONCE) tests/integration
 
 test-e2e: setup ## The whole suite as processes, and what happens when they die
-	@$(PYTEST) -q tests/e2e
+	@$(PYTEST) $(FILES_AT_ONCE) tests/e2e
 
 test-browser: setup chromium ## Chromium plays through Envoy
-	@$(PYTEST) -q tests/browser
+	@$(PYTEST) $(FILES_AT_ONCE) tests/browser
 
 lock: $(UV) ## Choose the newest versions of all dependencies, and write them down with their hashes
 	@$(UV) lock --quiet --upgrade

@@ -122,3 +122,16 @@ def segment_key(  # noqa: PLR0917 - the parts of the key, in its order
 ) -> str:
     """`attempt` keeps two attempts at one segment from ever writing the same object."""
     return f"{rendition_prefix(stream_id, incarnation, rendition_id)}{msn:08d}-{attempt}.{suffix}"
+
+
+def part_key(  # noqa: PLR0917 - the parts of the key, in its order
+    stream_id: str, incarnation: str, rendition_id: str, msn: int, part: int, attempt: str, suffix: str
+) -> str:
+    """Where a part of segment `msn` lies until the whole segment does."""
+    prefix = rendition_prefix(stream_id, incarnation, rendition_id)
+    return f"{prefix}{msn:08d}.{part:03d}-{attempt}.{suffix}"
+
+
+def live_beat_subject(stream_id: str) -> str:
+    """Where the owner of a live stream shows that it lives; core NATS, nothing is stored."""
+    return f"weir.live.beat.{token(stream_id)}"
