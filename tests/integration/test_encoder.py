@@ -86,7 +86,7 @@ async def test_segments_come_before_the_chunk_is_done(source: Path) -> None:
 
 
 async def test_cancelled_task_leaves_no_ffmpeg(source: Path) -> None:
-    task = asyncio.create_task(encode(source, SLOW, chunk=1))
+    task = asyncio.create_task(encode(source, SLOW, chunk=2))
     await until(lambda: ffmpegs(source))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -105,7 +105,7 @@ async def test_ffmpeg_ends_when_its_transcoder_is_killed(source: Path) -> None:
     script = (
         "import asyncio, pathlib, sys; sys.path.insert(0, sys.argv[2])\n"
         "from integration.test_encoder import SLOW, encode\n"
-        "asyncio.run(encode(pathlib.Path(sys.argv[1]), SLOW, chunk=1))"
+        "asyncio.run(encode(pathlib.Path(sys.argv[1]), SLOW, chunk=2))"
     )
     tests = str(Path(__file__).parents[1])
     transcoder = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(source), tests)
@@ -181,7 +181,7 @@ async def test_preset_and_threads_reach_the_encoder(source: Path) -> None:
 
 
 async def test_niceness_reaches_ffmpeg(source: Path) -> None:
-    task = asyncio.create_task(encode(source, SLOW, niceness=7))
+    task = asyncio.create_task(encode(source, SLOW, chunk=2, niceness=7))
     await until(lambda: [os.getpriority(os.PRIO_PROCESS, pid) for pid in ffmpegs(source)] == [7])
     task.cancel()
     await asyncio.wait([task])

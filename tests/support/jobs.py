@@ -1,4 +1,4 @@
-"""Values of the transcoder's domain, as tests want them: a 12 s source in three segments and two chunks."""
+"""Values of the transcoder's domain, as tests want them: an 8 s source in three segments and two chunks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from transcoder.domain.source import AudioTrack, Source, VideoTrack
 BIRTH = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 
-def a_source(*, seconds: float = 12.0, video: bool = True, audio: bool = True, height: int = 180) -> Source:
+def a_source(*, seconds: float = 8.0, video: bool = True, audio: bool = True, height: int = 180) -> Source:
     """A source at 30 frames per second with a keyframe each second."""
     return Source(
         demuxer="mov",
@@ -52,7 +52,7 @@ def a_job(plan: EncodePlan | None = None, *, running: bool = True, **changes: An
 
 
 def a_claim(task: str = "0", **changes: Any) -> Claim:
-    return replace(Claim(task=task, frame_count=120, heartbeat_time=BIRTH), **changes)
+    return replace(Claim(task=task, frame_count=60, heartbeat_time=BIRTH), **changes)
 
 
 def a_recording(**changes: Any) -> Recording:
@@ -73,6 +73,7 @@ def a_stored_source() -> StoredSource:
 def a_piece(job: Job, track: Track, first_segment: int, segment_count: int) -> Piece:
     """A piece of a job's output as a worker stores it."""
     names = [rung.name for rung in job.ladder] if track is Track.VIDEO else ["audio"]
+    grid = a_plan(seconds=job.duration_s).grid
     msns = range(first_segment, first_segment + segment_count)
     return Piece(
         track=track,
@@ -86,8 +87,8 @@ def a_piece(job: Job, track: Track, first_segment: int, segment_count: int) -> P
             StoredSegment(
                 rendition_id=name,
                 msn=msn,
-                start_s=msn * 4.0,
-                duration_s=4.0,
+                start_s=float(grid.segment_start_s(msn)),
+                duration_s=float(grid.segment_duration_s(msn)),
                 object_key=f"streams/film/cafe0001/{name}/{msn:08d}-a.m4s",
                 size_bytes=10,
                 init_key=f"streams/film/cafe0001/{name}/init-0.mp4",

@@ -162,7 +162,7 @@ def upload_messages(
 def small_film(
     folder: Path, *, seconds: float = 12.0, picture: bool = True, sound: bool = True, name: str = "film.mp4"
 ) -> Path:
-    """Make a source that takes a second to transcode; 12 s are three segments in two chunks."""
+    """Make a source that takes a second to transcode; 12 s are four segments in three chunks."""
     small = Picture(width=160, height=90, count=round(seconds * 30))
     media = Media(picture=small if picture else None, sound=Sound(seconds=seconds) if sound else None)
     return make_media(folder / name, media)

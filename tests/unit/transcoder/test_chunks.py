@@ -17,8 +17,9 @@ def chunks_of(source: Source) -> tuple[Chunk, ...]:
 
 
 def test_first_chunks_are_short() -> None:
-    chunks = chunks_of(make_source(make_video(duration_s=60.0)))
+    chunks = chunks_of(make_source(make_video(duration_s=56.0)))
     assert [chunk.segment_count for chunk in chunks] == [1, 2, 4, 4, 4]
+    assert [chunk.frame_count for chunk in chunks] == [60, 180, 480, 480, 480]
     assert [chunk.is_last for chunk in chunks] == [False] * 4 + [True]
 
 
@@ -42,13 +43,13 @@ def test_chunks_end_only_where_runs_do(duration_s: float, keyframes: list[float]
 
 
 def test_decoding_starts_at_the_keyframe_before() -> None:
-    source = make_source(make_video(keyframe_times_s=(0.0, 3.5, 4.0, 11.9, 12.1)))
-    assert [chunk.seek_s for chunk in chunks_of(source)] == [None, 4.0, 11.9, 12.1]
+    source = make_source(make_video(keyframe_times_s=(0.0, 1.5, 2.0, 7.9, 8.1)))
+    assert [chunk.seek_s for chunk in chunks_of(source)] == [None, 2.0, 7.9, 8.1]
 
 
 def test_keyframe_that_a_rounded_clock_puts_behind_the_border_still_serves() -> None:
-    source = make_source(make_video(keyframe_times_s=(0.0, 4.001)))
-    assert chunks_of(source)[1].seek_s == 4.001
+    source = make_source(make_video(keyframe_times_s=(0.0, 2.001)))
+    assert chunks_of(source)[1].seek_s == 2.001
 
 
 def test_first_keyframe_means_the_beginning() -> None:
@@ -59,17 +60,17 @@ def test_first_keyframe_means_the_beginning() -> None:
 def test_chunks_grow_where_keyframes_are_rare() -> None:
     source = make_source(make_video(duration_s=120.0, keyframe_times_s=(0.0, 50.0)))
     chunks = chunks_of(source)
-    assert [chunk.segment_count for chunk in chunks] == [1, 2, 12, 15]
+    assert [chunk.segment_count for chunk in chunks] == [1, 2, 12, 16]
     assert [chunk.seek_s for chunk in chunks] == [None, None, None, 50.0]
 
 
 def test_containers_without_an_index_are_sought_with_a_margin() -> None:
-    assert [chunk.seek_s for chunk in chunks_of(make_source(demuxer="mpegts"))] == [None, 3.0, 11.0, 27.0]
+    assert [chunk.seek_s for chunk in chunks_of(make_source(demuxer="mpegts"))] == [None, 1.0, 7.0, 23.0]
 
 
 def test_chunk_behind_the_picture_starts_at_its_last_keyframe() -> None:
     source = make_source(make_video(duration_s=8.0, keyframe_times_s=(0.0, 2.0, 4.0, 6.0)), make_audio())
-    assert [chunk.seek_s for chunk in chunks_of(source)] == [None, 4.0, 6.0, 6.0]
+    assert [chunk.seek_s for chunk in chunks_of(source)] == [None, 2.0, 6.0, 6.0]
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,12 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 
 CHUNK = """
 -f mov -copyts -max_pixels 33177600 -noaccurate_seek -protocol_whitelist file -reinit_filter 0
--seek_timestamp 1 -ss 4.000000 -i file:/store/a:b/source
+-seek_timestamp 1 -ss 2.000000 -i file:/store/a:b/source
 -filter_complex
 [0:0]settb=1/1000000[s0];
 [s0]setpts=PTS-(0)[s1];
-[s1]fps=30:round=near:start_time=4.0[s2];
-[s2]trim=end_frame=240:start_frame=0[s3];
+[s1]fps=30:round=near:start_time=2.0[s2];
+[s2]trim=end_frame=180:start_frame=0[s3];
 [s3]setpts=N[s4];
 [s4]scale=854:480:flags=bicubic[s5];
 [s5]setsar=1[s6];
@@ -113,7 +113,7 @@ def test_chunk_behind_the_picture_skips_to_its_place_behind_the_last_one() -> No
     assert graph[2:5] == [
         f"[s1]fps=30:round=near:start_time={239 / 30}[s2]",
         "[s2]tpad=stop=675:stop_mode=clone[s3]",
-        "[s3]trim=end_frame=661:start_frame=601[s4]",
+        "[s3]trim=end_frame=661:start_frame=481[s4]",
     ]
 
 

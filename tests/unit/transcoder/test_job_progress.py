@@ -26,7 +26,7 @@ from transcoder.domain.progress import (
 )
 
 NOW = BIRTH + timedelta(seconds=10)
-JOB = a_job()  # 360 frames of video in chunks of 120 and 240, and audio
+JOB = a_job()  # 240 frames of video in chunks of 60 and 180, and audio
 
 
 def working(task: str, frames: int, ratio: float, speed: float) -> Claim:
@@ -36,25 +36,25 @@ def working(task: str, frames: int, ratio: float, speed: float) -> Claim:
 
 
 def test_percent_weighs_frames_and_a_little_audio() -> None:
-    claims = [working("0", 120, 1.0, 0), working("1", 240, 0.5, 0), working("audio", 360, 1.0, 0)]
+    claims = [working("0", 60, 1.0, 0), working("1", 180, 0.5, 0), working("audio", 240, 1.0, 0)]
     progress = measure_progress(JOB, claims, NOW)
-    assert progress.percent == pytest.approx(100 * (120 + 120 + 7.2) / (360 + 7.2))
+    assert progress.percent == pytest.approx(100 * (60 + 90 + 4.8) / (240 + 4.8))
     assert progress.tally.chunks_done_count == 1
-    assert progress.tally.frames_done_count == 240
+    assert progress.tally.frames_done_count == 150
 
 
 def test_speed_is_that_of_all_living_workers_and_eta_follows_from_it() -> None:
     dead = a_claim("2", attempt="b", speed_ratio=50.0, heartbeat_time=NOW - timedelta(seconds=11))
-    claims = [working("0", 120, 0.5, 1.5), working("1", 240, 0.5, 0.5), dead]
+    claims = [working("0", 60, 0.5, 1.5), working("1", 180, 0.5, 0.5), dead]
     progress = measure_progress(a_job(a_plan(audio=False)), claims, NOW)
     assert progress.speed_ratio == 2.0
-    assert progress.eta_s == pytest.approx(0.5 * 12 / 2.0)
+    assert progress.eta_s == pytest.approx(0.5 * 8 / 2.0)
 
 
 def test_while_nobody_works_the_speed_is_the_mean() -> None:
     progress = measure_progress(a_job(a_plan(audio=False)), [a_claim("0", done_ratio=1.0)], NOW)
-    assert progress.speed_ratio == pytest.approx(4.0 / 10)
-    assert progress.eta_s == pytest.approx(8.0 / 0.4)
+    assert progress.speed_ratio == pytest.approx(2.0 / 10)
+    assert progress.eta_s == pytest.approx(6.0 / 0.2)
 
 
 def test_before_anything_is_measured_there_is_no_eta() -> None:
@@ -63,11 +63,11 @@ def test_before_anything_is_measured_there_is_no_eta() -> None:
 
 
 def test_a_job_shows_all_only_when_it_has_succeeded() -> None:
-    done = [working("0", 120, 1.0, 0), working("1", 240, 1.0, 0), working("audio", 360, 1.0, 0)]
+    done = [working("0", 60, 1.0, 0), working("1", 180, 1.0, 0), working("audio", 240, 1.0, 0)]
     assert measure_progress(JOB, done, NOW).percent == pytest.approx(99.9)
     closed = close_job(conclude_job(JOB, JobState.SUCCEEDED), tally_claims(JOB, done), NOW)
     progress = measure_progress(closed, [], NOW + timedelta(hours=1))
-    assert (progress.percent, progress.eta_s, progress.speed_ratio) == (100.0, 0.0, 1.2)
+    assert (progress.percent, progress.eta_s, progress.speed_ratio) == (100.0, 0.0, 0.8)
 
 
 def test_a_failed_job_keeps_what_it_had_reached() -> None:
@@ -79,7 +79,7 @@ def test_a_failed_job_keeps_what_it_had_reached() -> None:
 
 def test_audio_alone_is_all_the_work() -> None:
     job = a_job(a_plan(video=False))
-    progress = measure_progress(job, [working("audio", 1200, 0.5, 40.0)], NOW)
+    progress = measure_progress(job, [working("audio", 800, 0.5, 40.0)], NOW)
     assert (progress.percent, progress.speed_ratio, progress.tally.frames_done_count) == (50.0, 40.0, 0)
 
 

@@ -11,7 +11,7 @@ from transcoder.domain.source import Source, VideoTrack
 from transcoder.domain.timing import Grid
 
 CHUNK_SEGMENTS = (1, 2, 4)
-"""Segments per chunk: the first ones are short, so that play starts early; the last number repeats."""
+"""Segments per chunk: few in the first ones, so that play starts early; the last number repeats."""
 
 SEEK_MARGIN_S = {"mov": 0.0, "matroska": 0.0, "flv": 0.0, "mpegts": 1.0}
 """Containers in which ffmpeg finds a keyframe by time, and how far before its time to aim.

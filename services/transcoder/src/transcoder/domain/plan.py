@@ -69,7 +69,8 @@ def plan_encode(
         source: What the probe found.
         rungs: Named rungs, from `choose_rungs`.
         container: How to package.
-        segment_s: Wished segment duration, seconds; segments become whole GOPs near it.
+        segment_s: Wished segment duration, seconds; segments become whole GOPs near it, the first ones single
+            GOPs.
         gop_s: Wished distance of I-frames, seconds.
 
     Raises:

@@ -38,7 +38,7 @@ class Grid:
     frame_rate: Fraction
     gop_frames: int
     segment_frames: int
-    """A whole number of GOPs."""
+    """A whole number of GOPs. The segments of the lead are shorter, and the last one is what remains."""
     frame_count: int
     """Frames of every rung over the whole recording, at least 1."""
     video_frame_count: int
@@ -46,9 +46,15 @@ class Grid:
     origin_s: float
 
     @property
+    def lead_count(self) -> int:
+        """Segments of one GOP each in the place of the first whole one, so that play starts early."""
+        return self.segment_frames // self.gop_frames
+
+    @property
     def segment_count(self) -> int:
-        whole, rest = divmod(self.frame_count, self.segment_frames)
-        return max(1, whole + (rest >= SHORT_REMAINDER_S * self.frame_rate))
+        """At least 1; behind the first, a segment begins only where SHORT_REMAINDER_S or more is left."""
+        last_begin = math.floor(self.frame_count - SHORT_REMAINDER_S * self.frame_rate)
+        return self._segment_at(max(0, last_begin)) + 1
 
     @property
     def duration_s(self) -> Fraction:
@@ -58,9 +64,11 @@ class Grid:
     def target_duration_s(self) -> int:
         """EXT-X-TARGETDURATION: no EXTINF, rounded to a whole number, exceeds it (rfc8216bis 4.4.3.1).
 
-        A segment of audio may be longer than one of video by up to a frame of its own.
+        The longest is one of the last two, since none but the last is shorter than the one before it. One of
+        audio may be longer than one of video by up to a frame of its own.
         """
-        longest_s = max(self.segment_duration_s(0), self.segment_duration_s(self.segment_count - 1))
+        last = self.segment_count - 1
+        longest_s = max(self.segment_duration_s(max(0, last - 1)), self.segment_duration_s(last))
         return max(1, math.floor(longest_s + LONGEST_AUDIO_FRAME_S + Fraction(1, 2)))
 
     @property
@@ -75,7 +83,7 @@ class Grid:
 
     def first_frame(self, msn: int) -> int:
         """Frame at which segment `msn` starts; the end of the recording for the segment after the last."""
-        return self.frame_count if msn >= self.segment_count else msn * self.segment_frames
+        return self.frame_count if msn >= self.segment_count else self._border(msn)
 
     def first_audio_frame(self, msn: int, sample_rate_hz: int) -> int:
         """AAC frame at which segment `msn` starts: the first at or after its border.
@@ -91,6 +99,15 @@ class Grid:
 
     def segment_duration_s(self, msn: int) -> Fraction:
         return self.segment_start_s(msn + 1) - self.segment_start_s(msn)
+
+    def _border(self, msn: int) -> int:
+        """Frame at which segment `msn` would start, were there no end."""
+        in_lead = min(msn, self.lead_count)
+        return in_lead * self.gop_frames + (msn - in_lead) * self.segment_frames
+
+    def _segment_at(self, frame: int) -> int:
+        """Segment that holds `frame`, were there no end."""
+        return min(frame // self.gop_frames, self.lead_count) + max(0, frame // self.segment_frames - 1)
 
 
 def choose_frame_rate(video: VideoTrack) -> Fraction:
@@ -109,7 +126,10 @@ def choose_frame_rate(video: VideoTrack) -> Fraction:
 
 
 def plan_grid(source: Source, segment_s: float = 4.0, gop_s: float = 2.0) -> Grid:
-    """Plan the grid of a source for segments and GOPs of about the given lengths (seconds)."""
+    """Plan the grid of a source for segments and GOPs of about the given lengths (seconds).
+
+    Sound alone has no GOPs: all its segments but the last are as long as one another.
+    """
     if source.video is None:
         return _plan_audio_grid(source, segment_s)
     rate = choose_frame_rate(source.video)
