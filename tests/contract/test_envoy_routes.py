@@ -53,7 +53,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 @cache
 def _connection_manager() -> dict[str, Any]:
     config = yaml.load(programs.envoy_config_path().read_text(), Loader=yaml.CSafeLoader)
-    (listener,) = config["static_resources"]["listeners"]
+    listener = config["static_resources"]["listeners"][0]
     manager: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
     return manager
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from weir_cli.address import Address
 from weir_cli.envoy_config import Edge, fit_config
 
 PRODUCTION = programs.envoy_config_path().read_text()
-CLUSTERS = ("abr", "transcoder", "distributor", "hls-gateway-grpc", "hls-gateway")
+CLUSTERS = ("abr", "transcoder", "transcoder-rtmp", "distributor", "hls-gateway-grpc", "hls-gateway")
 EDGE = Edge(
     public=Address(port=1),
     admin=Address(port=2),
+    rtmp=Address(port=3),
     upstreams={name: (Address(port=10 + number),) for number, name in enumerate(CLUSTERS)},
     descriptors_path="/here/descriptors.pb",
 )
@@ -55,12 +57,7 @@ def test_nothing_local_is_reachable_from_another_machine() -> None:
 
 def test_several_replicas_are_listed_one_by_one() -> None:
     replicas = (Address(port=21), Address(port=31))
-    edge = Edge(
-        public=EDGE.public,
-        admin=EDGE.admin,
-        upstreams={**EDGE.upstreams, "abr": replicas},
-        descriptors_path="/d",
-    )
+    edge = replace(EDGE, upstreams={**EDGE.upstreams, "abr": replicas})
     abr = _load(fit_config(PRODUCTION, edge))["static_resources"]["clusters"][0]
     assert (abr["name"], abr["type"]) == ("abr", "STATIC")
     assert [found["port_value"] for found in _holders(abr, "port_value")] == [21, 31]
@@ -68,7 +65,7 @@ def test_several_replicas_are_listed_one_by_one() -> None:
 
 def test_a_cluster_without_addresses_is_named() -> None:
     upstreams = {name: replicas for name, replicas in EDGE.upstreams.items() if name != "abr"}
-    edge = Edge(public=EDGE.public, admin=EDGE.admin, upstreams=upstreams, descriptors_path="/d")
+    edge = replace(EDGE, upstreams=upstreams)
     with pytest.raises(ValueError, match="abr"):
         fit_config(PRODUCTION, edge)
 

@@ -26,6 +26,14 @@ def _environment(plan: Plan, name: str) -> dict[str, str]:
     return dict(next(process.environment for process in plan.processes if process.name == name))
 
 
+def _cluster_ports(plan: Plan, name: str) -> tuple[str, list[int]]:
+    config = yaml.load(plan.files[DATA / "envoy.yaml"], Loader=yaml.CSafeLoader)
+    (cluster,) = (found for found in config["static_resources"]["clusters"] if found["name"] == name)
+    endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    ports = [entry["endpoint"]["address"]["socket_address"]["port_value"] for entry in endpoints]
+    return cluster["type"], ports
+
+
 def _ports(plan: Plan) -> list[int]:
     return [address.port for process in plan.processes for address in process.listens]
 
@@ -36,9 +44,9 @@ def test_one_of_each_on_ports_that_follow_from_the_public_one() -> None:
         "nats": ["127.0.0.1:8081", "127.0.0.1:8088"],
         "distributor": ["127.0.0.1:8084"],
         "abr": ["127.0.0.1:8082"],
-        "transcoder": ["127.0.0.1:8083"],
+        "transcoder": ["127.0.0.1:8083", "127.0.0.1:8090"],
         "hls-gateway": ["127.0.0.1:8085", "127.0.0.1:8086"],
-        "envoy": ["127.0.0.1:8080", "127.0.0.1:8087"],
+        "envoy": ["127.0.0.1:8080", "127.0.0.1:8087", "127.0.0.1:8089"],
     }
 
 
@@ -47,6 +55,8 @@ def test_each_service_learns_where_the_others_are() -> None:
         "WEIR_NATS_URL": "nats://127.0.0.1:8081",
         "WEIR_STORAGE_URL": "file:///data/weir/objects",
         "WEIR_LOG_FORMAT": "json",
+        "WEIR_RTMP_PUBLIC_URL": "rtmp://127.0.0.1:8089/live",
+        "WEIR_HTTP_PUBLIC_URL": "http://127.0.0.1:8080",
         "WEIR_GRPC_ADDRESS": "127.0.0.1:8085",
         "WEIR_HTTP_ADDRESS": "127.0.0.1:8086",
         "WEIR_SCRATCH_PATH": "/data/weir/scratch/hls-gateway",
@@ -74,8 +84,8 @@ def test_replicas_are_named_numbered_and_known_to_their_peers() -> None:
     plan = _plan(replicas={Kind.DISTRIBUTOR: 2})
     assert [process.name for process in plan.of_kind(Kind.DISTRIBUTOR)] == ["distributor", "distributor-2"]
     environment = _environment(plan, "transcoder")
-    assert environment["WEIR_DISTRIBUTOR_ADDRESS"] == "ipv4:127.0.0.1:8084,127.0.0.1:8094"
-    assert _environment(plan, "distributor-2")["WEIR_GRPC_ADDRESS"] == "127.0.0.1:8094"
+    assert environment["WEIR_DISTRIBUTOR_ADDRESS"] == "ipv4:127.0.0.1:8084,127.0.0.1:8104"
+    assert _environment(plan, "distributor-2")["WEIR_GRPC_ADDRESS"] == "127.0.0.1:8104"
 
 
 def test_replicas_do_not_share_scratch_space() -> None:
@@ -84,13 +94,15 @@ def test_replicas_do_not_share_scratch_space() -> None:
     assert len(paths) == 2
 
 
+def test_publishers_reach_every_transcoder_through_the_door() -> None:
+    plan = _plan(replicas={Kind.TRANSCODER: 2})
+    assert _environment(plan, "transcoder-2")["WEIR_RTMP_ADDRESS"] == "127.0.0.1:8110"
+    assert _cluster_ports(plan, "transcoder-rtmp") == ("STATIC", [8090, 8110])
+
+
 def test_envoy_spreads_over_all_replicas() -> None:
     plan = _plan(replicas={Kind.GATEWAY: 2})
-    config = yaml.load(plan.files[DATA / "envoy.yaml"], Loader=yaml.CSafeLoader)
-    (cluster,) = (found for found in config["static_resources"]["clusters"] if found["name"] == "hls-gateway")
-    endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-    ports = [entry["endpoint"]["address"]["socket_address"]["port_value"] for entry in endpoints]
-    assert (cluster["type"], ports) == ("STATIC", [8086, 8096])
+    assert _cluster_ports(plan, "hls-gateway") == ("STATIC", [8086, 8106])
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 9])

@@ -20,6 +20,9 @@ class Edge:
     public: Address
     """Where clients connect."""
 
+    rtmp: Address
+    """Where publishers connect by RTMP."""
+
     admin: Address
     """Where Envoy is administered."""
 
@@ -40,11 +43,12 @@ def fit_config(text: str, edge: Edge) -> str:
     resources = config["static_resources"]
     _require_same({cluster["name"] for cluster in resources["clusters"]}, set(edge.upstreams))
     config["admin"]["address"] = _address(edge.admin)
-    (listener,) = resources["listeners"]
-    listener["address"] = _address(edge.public)
+    listeners = {listener["name"]: listener for listener in resources["listeners"]}
+    listeners["public"]["address"] = _address(edge.public)
+    listeners["rtmp"]["address"] = _address(edge.rtmp)
     for cluster in resources["clusters"]:
         _fix_endpoints(cluster, edge.upstreams[cluster["name"]])
-    for transcoder in _holders_of("proto_descriptor", listener):
+    for transcoder in _holders_of("proto_descriptor", listeners["public"]):
         transcoder["proto_descriptor"] = edge.descriptors_path
     return yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False, width=120)
 

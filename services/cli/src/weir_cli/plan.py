@@ -10,7 +10,7 @@ from pathlib import Path
 from weir_cli.address import Address
 from weir_cli.envoy_config import Edge, fit_config
 
-REPLICA_STRIDE = 10
+REPLICA_STRIDE = 20
 
 
 class Kind(StrEnum):
@@ -32,6 +32,7 @@ STOP_ORDER = (Kind.ENVOY, Kind.GATEWAY, Kind.TRANSCODER, Kind.ABR, Kind.DISTRIBU
 
 # Offsets from the public port.
 _NATS, _ABR, _TRANSCODER, _DISTRIBUTOR, _GATEWAY_GRPC, _GATEWAY_HTTP, _ADMIN, _NATS_MONITOR = range(1, 9)
+_RTMP, _TRANSCODER_RTMP = 9, 10
 _GRPC_OFFSETS = {
     Kind.ABR: _ABR,
     Kind.TRANSCODER: _TRANSCODER,
@@ -159,15 +160,18 @@ def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) 
     name = str(kind) if replica == 0 else f"{kind}-{replica + 1}"
     grpc = wishes.address(_GRPC_OFFSETS[kind], replica)
     http = wishes.address(_GATEWAY_HTTP, replica) if kind is Kind.GATEWAY else None
+    rtmp = wishes.address(_TRANSCODER_RTMP, replica) if kind is Kind.TRANSCODER else None
     own = {"WEIR_GRPC_ADDRESS": str(grpc), "WEIR_SCRATCH_PATH": str(wishes.data / "scratch" / name)}
     if http:
         own["WEIR_HTTP_ADDRESS"] = str(http)
+    if rtmp:
+        own["WEIR_RTMP_ADDRESS"] = str(rtmp)
     return Process(
         name=name,
         kind=kind,
         argv=(programs.python, "-m", kind.replace("-", "_")),
         environment={**wishes.environment, **_shared_variables(wishes), **own},
-        listens=(grpc, http) if http else (grpc,),
+        listens=tuple(address for address in (grpc, http, rtmp) if address),
         grpc_health=grpc,
         http_health=f"http://{http}/readyz" if http else None,
     )
@@ -178,6 +182,8 @@ def _shared_variables(wishes: Wishes) -> dict[str, str]:
         "WEIR_NATS_URL": f"nats://{wishes.address(_NATS)}",
         "WEIR_STORAGE_URL": wishes.storage_url or f"file://{wishes.data / 'objects'}",
         "WEIR_LOG_FORMAT": wishes.log_format,
+        "WEIR_RTMP_PUBLIC_URL": f"rtmp://{wishes.address(_RTMP)}/live",
+        "WEIR_HTTP_PUBLIC_URL": f"http://{wishes.address(0)}",
         "WEIR_ABR_ADDRESS": _target(wishes.addresses(Kind.ABR, _ABR)),
         "WEIR_TRANSCODER_ADDRESS": _target(wishes.addresses(Kind.TRANSCODER, _TRANSCODER)),
         "WEIR_DISTRIBUTOR_ADDRESS": _target(wishes.addresses(Kind.DISTRIBUTOR, _DISTRIBUTOR)),
@@ -193,7 +199,7 @@ def _target(replicas: tuple[Address, ...]) -> str:
 
 
 def _plan_envoy(config_path: Path, wishes: Wishes, programs: Programs) -> Process:
-    public, admin = wishes.address(0), wishes.address(_ADMIN)
+    public, admin, rtmp = (wishes.address(offset) for offset in (0, _ADMIN, _RTMP))
     argv = [programs.envoy, "-c", str(config_path), "--log-level", "warning"]
     argv += ["--component-log-level", "main:error"]  # that it was asked to stop is no warning
     argv += ["--disable-hot-restart"]  # it would claim shared memory that a second suite needs
@@ -203,7 +209,7 @@ def _plan_envoy(config_path: Path, wishes: Wishes, programs: Programs) -> Proces
         kind=Kind.ENVOY,
         argv=tuple(argv),
         environment=wishes.environment,
-        listens=(public, admin),
+        listens=(public, admin, rtmp),
         http_health=f"http://{public}/readyz",
     )
 
@@ -213,8 +219,10 @@ def _plan_edge(wishes: Wishes, programs: Programs) -> Edge:
     return Edge(
         public=wishes.address(0),
         admin=wishes.address(_ADMIN),
+        rtmp=wishes.address(_RTMP),
         upstreams={
             **upstreams,
+            "transcoder-rtmp": wishes.addresses(Kind.TRANSCODER, _TRANSCODER_RTMP),
             "hls-gateway": wishes.addresses(Kind.GATEWAY, _GATEWAY_HTTP),
             "hls-gateway-grpc": wishes.addresses(Kind.GATEWAY, _GATEWAY_GRPC),
         },
