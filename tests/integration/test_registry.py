@@ -300,8 +300,6 @@ async def becomes_healthy(stub: Any) -> None:
 
 async def test_what_is_not_built_yet_says_so(distributor: Distributor) -> None:
     calls = [
-        distributor.streams.CreateStream(api.CreateStreamRequest(type="live")),
-        distributor.streams.StartStream(api.StartStreamRequest(stream_id="film")),
         distributor.streams.StopStream(api.StopStreamRequest(stream_id="film")),
         distributor.streams.GetStreamStats(api.GetStreamStatsRequest(stream_id="film")),
         distributor.streams.CreateClip(api.CreateClipRequest(stream_id="film")),

@@ -26,6 +26,7 @@ class Distributor:
     address: str
     timeline: Any
     streams: Any
+    live: Any
     distribution: Any
 
 
@@ -45,6 +46,7 @@ async def running_distributor(nats_url: str, **settings: Any) -> AsyncIterator[D
             address=f"127.0.0.1:{port}",
             timeline=timeline_pb2_grpc.TimelineServiceStub(channel),
             streams=distributor_pb2_grpc.StreamServiceStub(channel),
+            live=distributor_pb2_grpc.LiveServiceStub(channel),
             distribution=distributor_pb2_grpc.DistributionServiceStub(channel),
         )
 

@@ -47,17 +47,19 @@ def test_a_stream_moves_only_where_a_way_leads(old: StreamState, new: StreamStat
             move(stream(state=old), new, now=NOON)
 
 
-def test_nothing_leads_out_of_the_end() -> None:
-    assert TRANSITIONS[StreamState.ENDED] == frozenset()
+@pytest.mark.parametrize("state", [StreamState.STOPPED, StreamState.ENDED])
+def test_nothing_leads_out_of_the_end(state: StreamState) -> None:
+    assert TRANSITIONS[state] == frozenset()
+    assert stream(state=state).is_over
 
 
-def test_start_and_end_are_noted_once_and_taken_back_on_restart() -> None:
+def test_start_and_end_are_noted_once() -> None:
     active = move(stream(), StreamState.ACTIVE, now=NOON)
     assert (active.start_time, active.end_time) == (NOON, None)
     stopped = move(active, StreamState.STOPPED, now=LATER)
     assert (stopped.start_time, stopped.end_time) == (NOON, LATER)
-    again = move(stopped, StreamState.ACTIVE, now=LATER)
-    assert (again.start_time, again.end_time) == (NOON, None)
+    failed = move(active, StreamState.ERROR, now=NOON, error="no source")
+    assert move(failed, StreamState.ACTIVE, now=LATER).start_time == NOON
 
 
 def test_an_error_is_kept_until_the_stream_moves_on() -> None:

@@ -14,6 +14,7 @@ from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
 from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
 
 from chassis.errors import WeirError
+from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping, end_tasks
 from chassis.messaging import connect
@@ -23,19 +24,24 @@ from distributor.adapters.feeds import Tails
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
 from distributor.adapters.needs import NatsNeeds
 from distributor.adapters.registry_store import open_registry
+from distributor.adapters.transcoder_client import TranscoderClient
 from distributor.config import DistributorConfig
+from distributor.convert_create import LiveDefaults
+from distributor.convert_streams import IngestUrls
 from distributor.domain.entries import LedgerId
 from distributor.folds import Folds
 from distributor.mailbox import Mailbox
 from distributor.ports import Item
 from distributor.service import Timelines
+from distributor.service_live import LiveStreams
 from distributor.service_streams import Streams
 from distributor.service_watch import Watches
-from distributor.servicer import DistributionServicer, StreamServicer, TimelineServicer
+from distributor.servicer import DistributionServicer, LiveServicer, StreamServicer, TimelineServicer
 
 SERVICES = (
     "weir.timeline.v1.TimelineService",
     "weir.distributor.v1.StreamService",
+    "weir.distributor.v1.LiveService",
     "weir.distributor.v1.DistributionService",
 )
 
@@ -65,7 +71,10 @@ class Room:
 
     timelines: Timelines
     streams: Streams
+    live: LiveStreams
     watches: Watches
+    defaults: LiveDefaults
+    urls: IngestUrls
     folds: Folds
     feeds: NatsFeeds
     needs: NatsNeeds
@@ -74,12 +83,14 @@ class Room:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to a server."""
         pb_grpc.add_TimelineServiceServicer_to_server(TimelineServicer(self.timelines, self.watches), server)
-        api_grpc.add_StreamServiceServicer_to_server(StreamServicer(self.streams), server)
+        streams = StreamServicer(self.streams, self.live, defaults=self.defaults, urls=self.urls)
+        api_grpc.add_StreamServiceServicer_to_server(streams, server)
+        api_grpc.add_LiveServiceServicer_to_server(LiveServicer(self.live), server)
         api_grpc.add_DistributionServiceServicer_to_server(DistributionServicer(self.needs, self.now), server)
 
 
-async def build(config: DistributorConfig, client: Client) -> Room:
-    """Build the room on a connection to NATS."""
+async def build(config: DistributorConfig, client: Client, transcoders: grpc.aio.Channel) -> Room:
+    """Build the room on a connection to NATS and a channel to the transcoders."""
     journal = await open_ledger_journal(
         client, replicas=config.nats_replicas, max_bytes=config.ledger_limit_bytes
     )
@@ -97,6 +108,19 @@ async def build(config: DistributorConfig, client: Client) -> Room:
             writer=store, reader=store, registry=registry, folds=folds, streams=streams, now=_now
         ),
         streams=streams,
+        live=LiveStreams(
+            registry=registry,
+            streams=streams,
+            folds=folds,
+            puller=TranscoderClient(transcoders),
+            now=_now,
+        ),
+        defaults=LiveDefaults(
+            rungs=config.ladder,
+            dvr_window_s=config.live_dvr_window_s,
+            part_target_s=config.live_part_target_s,
+        ),
+        urls=IngestUrls(rtmp=config.rtmp_public_url, srt=config.srt_public_url, http=config.http_public_url),
         watches=Watches(
             reader=store,
             streams=streams,
@@ -114,8 +138,11 @@ async def build(config: DistributorConfig, client: Client) -> Room:
 @asynccontextmanager
 async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> AsyncIterator[int]:
     """Run the distributor for as long as the block lasts; yields its port."""
-    async with connect(config, name="distributor") as client:
-        room = await build(config, client)
+    async with (
+        connect(config, name="distributor") as client,
+        open_channel(config.transcoder_address) as transcoders,
+    ):
+        room = await build(config, client, transcoders)
         tasks = (
             stopping.run(room.feeds.ledgers.heal(), name="heal ledgers"),
             stopping.run(room.feeds.registry.heal(), name="heal registry"),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from chassis.config import Address, ServiceConfig
+from distributor.domain.live import NAMED_RUNGS, Rung
+
+PublicUrl = Annotated[str, StringConstraints(pattern=r"^[a-z]+://[^\s/]+$")]
+MAX_SECONDS = 366 * 86_400
 
 
 class DistributorConfig(ServiceConfig):
@@ -32,6 +36,27 @@ class DistributorConfig(ServiceConfig):
 
     sweep_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
     """How often ledgers that no stream owns are looked for, seconds, 1 to 86,400."""
+
+    transcoder_address: Annotated[str, Field(min_length=1)] = "dns:///transcoder:50052"
+    """The transcoders, which pull sources of streams: host:port, or dns:///host:port for all replicas."""
+
+    rtmp_public_url: PublicUrl = "rtmp://localhost:1935"
+    """Where publishers reach RTMP from outside, a URL without a path."""
+
+    srt_public_url: PublicUrl = "srt://localhost:8890"
+    """Where publishers reach SRT from outside, a URL without a path."""
+
+    http_public_url: PublicUrl = "http://localhost:8080"
+    """Where publishers reach the REST API from outside, a URL without a path."""
+
+    ladder: Annotated[tuple[Rung, ...], Field(min_length=1)] = NAMED_RUNGS
+    """Rungs of a stream that names none: a JSON list of {name, width_pixels, height_pixels, video_bps}."""
+
+    live_dvr_window_s: Annotated[float, Field(ge=3, le=MAX_SECONDS)] = 1_800.0
+    """How far back a live playlist reaches unless its creator says, seconds, 3 to 31,622,400."""
+
+    live_part_target_s: Annotated[float, Field(ge=0.1, le=2)] = 0.333
+    """Upper bound of a part's duration in low-latency streams, seconds, 0.1 to 2."""
 
     drain_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     """How long to answer NOT_SERVING before a stop, so that clients move on, seconds, 0 to 60."""

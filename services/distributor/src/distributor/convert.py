@@ -9,14 +9,13 @@ from functools import lru_cache
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from weir.distributor.v1 import distributor_pb2 as api
 from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis.errors import InvalidArgument
 from chassis.layout import require_id
 from distributor.codec import read_entry
 from distributor.domain.entries import Container, Entry, LedgerId, StoredRecord
-from distributor.domain.stream import Description, Stream, StreamKind, Variant
+from distributor.domain.stream import Description, Stream, StreamKind
 from distributor.ports import Draft
 from distributor.service_watch import CaughtUp, Event
 
@@ -25,9 +24,11 @@ Value = TypeVar("Value")
 
 MAX_RECORD_BYTES = 900 * 1024  # NATS takes 1 MiB per message, headers included
 MAX_TARGET_DURATION_S = 60
+MAX_SECONDS = 366 * 86_400
 INCARNATION = re.compile(r"[0-9a-f]{1,32}")
 REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
 OWNER = re.compile(r"[\x20-\x7e]{0,128}")
+TEXT = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f]{0,2000}")
 TITLE = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
 
 KINDS: Mapping[pb.StreamKind.ValueType, StreamKind] = {
@@ -87,6 +88,9 @@ def read_description(stream: pb.Stream) -> Description:
         target_duration_s=stream.target_duration_s,
         title=require_text(stream.title, TITLE, "stream.title", "hold at most 200 characters, no controls"),
         recording_id=stream.recording_id,
+        part_target_s=_part_target(stream),
+        dvr_window_s=require_seconds(stream.dvr_window_s, "stream.dvr_window_s"),
+        record=stream.record,
     )
 
 
@@ -120,6 +124,9 @@ def write_description(stream: Stream) -> pb.Stream:
         recording_id=description.recording_id,
         target_duration_s=description.target_duration_s,
         create_time=write_time(stream.create_time),
+        part_target_s=description.part_target_s,
+        dvr_window_s=description.dvr_window_s,
+        record=description.record,
     )
 
 
@@ -134,29 +141,6 @@ def write_event(event: Event) -> pb.WatchResponse:
             return pb.WatchResponse(caught_up=pb.CaughtUp())
 
 
-def write_stream(stream: Stream) -> api.Stream:
-    """Write a stream as the public API shows it."""
-    description = stream.description
-    return api.Stream(
-        stream_id=stream.stream_id,
-        title=description.title,
-        type=description.kind,
-        status=stream.state,
-        error=stream.error,
-        target_duration=description.target_duration_s,
-        container=description.container,
-        variants=[_variant(stream.stream_id, variant) for variant in stream.variants],
-        playback_url=f"/hls/{stream.stream_id}/master.m3u8",
-        watch_url=f"/watch/{stream.stream_id}",
-        created_at=write_time(stream.create_time),
-        started_at=write_time(stream.start_time) if stream.start_time else None,
-        ended_at=write_time(stream.end_time) if stream.end_time else None,
-        recording_id=description.recording_id,
-        incarnation=stream.incarnation,
-        duration_s=stream.duration_s,
-    )
-
-
 def write_time(time: datetime) -> Timestamp:
     """Write an instant."""
     timestamp = Timestamp()
@@ -169,6 +153,24 @@ def require_text(value: str, pattern: re.Pattern[str], field: str, rule: str) ->
     if not pattern.fullmatch(value):
         raise InvalidArgument(f"{field} is {value[:80]!r}: it must {rule}", field=field)
     return value
+
+
+def require_seconds(value: float, field: str) -> float:
+    """Return `value` if it is a length of time, else raise InvalidArgument."""
+    if not 0 <= value <= MAX_SECONDS:  # NaN is in no range
+        raise InvalidArgument(f"{field} is {value}: it must lie from 0 to {MAX_SECONDS}", field=field)
+    return value
+
+
+def _part_target(stream: pb.Stream) -> float:
+    longest_s = stream.target_duration_s
+    if not 0 <= stream.part_target_s <= longest_s:
+        raise InvalidArgument(
+            f"stream.part_target_s is {stream.part_target_s}: it must lie from 0 to {longest_s}, "
+            "the target duration",
+            field="stream.part_target_s",
+        )
+    return stream.part_target_s
 
 
 def _known(values: Mapping[Number, Value], number: Number, field: str) -> Value:
@@ -191,18 +193,3 @@ def _required(entry: pb.Entry, index: int) -> Entry:
 def _sequenced(stored: StoredRecord) -> pb.WatchResponse:
     record = pb.Record.FromString(stored.wire)
     return pb.WatchResponse(record=pb.SequencedRecord(sequence=stored.sequence, record=record))
-
-
-def _variant(stream_id: str, variant: Variant) -> api.Variant:
-    return api.Variant(
-        variant_id=variant.rendition_id,
-        name=variant.name,
-        media=variant.media_kind,
-        codecs=variant.codecs,
-        width_pixels=variant.width_pixels,
-        height_pixels=variant.height_pixels,
-        frame_rate=variant.frame_rate,
-        peak_bps=variant.peak_bps,
-        average_bps=variant.average_bps,
-        playlist_url=f"/hls/{stream_id}/variants/{variant.rendition_id}/playlist.m3u8",
-    )

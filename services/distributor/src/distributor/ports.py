@@ -114,6 +114,13 @@ class Feeds(Protocol):
         """Put a StreamChanged into a mailbox whenever the registry's entry changes from now on."""
 
 
+class Puller(Protocol):
+    """Those who pull the sources of streams."""
+
+    async def pull(self, stream: Stream) -> None:
+        """Let a stream be pulled; asking again for one start changes nothing. ResourceExhausted."""
+
+
 class Needs(Protocol):
     """What must be there for the distributor to serve."""
 

@@ -13,7 +13,7 @@ from chassis.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
 from chassis.layout import new_incarnation as make_incarnation
 from chassis.telemetry import STREAM, log
 from distributor.domain.entries import Ended, LedgerId, StoredRecord
-from distributor.domain.ledger import append, require_open
+from distributor.domain.ledger import append, require_open, timeline_ended
 from distributor.domain.snapshot import compact
 from distributor.domain.stream import Description, Stream, StreamState, move, new_stream
 from distributor.folds import Fold, Folds
@@ -171,14 +171,17 @@ class Timelines:
                 f"stream {fresh.stream_id!r} is {found.stream.description.kind}: delete it, or take another",
                 reason="STREAM_KIND",
             )
+        fresh = replace(fresh, live=found.stream.live, start_mark=found.stream.start_mark)
         try:
             await self._registry.update(fresh, revision=found.revision)
         except Conflict as error:
             raise _open_conflict(fresh.stream_id) from error
-        await self._streams.drop_ledger(found.stream.ledger_id)
+        await self._streams.drop_life(found.stream)
         return fresh
 
     async def _activate(self, found: Registered) -> Stream:
+        if found.stream.state is StreamState.STOPPED:
+            raise timeline_ended()
         if found.stream.state in {StreamState.ACTIVE, StreamState.ENDED}:
             return found.stream
         active = move(found.stream, StreamState.ACTIVE, now=self._now())

@@ -65,10 +65,10 @@ class Streams:
                 await self._registry.delete(stream_id, revision=found.revision)
             except Conflict:
                 continue
-            await self.drop_ledger(found.stream.ledger_id)
+            await self.drop_life(found.stream)
             log.info("stream deleted", **{STREAM: stream_id})
             return
-        raise _busy(stream_id)
+        raise stream_busy(stream_id)
 
     async def current(self, stream_id: str, *, incarnation: str = "") -> Stream:
         """Read the present life of a stream.
@@ -89,11 +89,15 @@ class Streams:
         """Mark a stream as ended whose ledger says so, and keep what can be played of it."""
         for _ in range(_CHANGE_ATTEMPTS):
             found = await self._registry.get(ledger_id.stream_id)
-            if found.stream.ledger_id != ledger_id or found.stream.state is StreamState.ENDED:
+            if found.stream.ledger_id != ledger_id or found.stream.is_over:
                 return
             if await self._try_end(found):
                 return
-        raise _busy(ledger_id.stream_id)
+        raise stream_busy(ledger_id.stream_id)
+
+    async def drop_life(self, stream: Stream) -> None:
+        """Remove what a life of a stream leaves behind that is over."""
+        await self.drop_ledger(stream.ledger_id)
 
     async def drop_ledger(self, ledger_id: LedgerId) -> None:
         """Remove the ledger of a life that is over."""
@@ -122,7 +126,7 @@ class Streams:
         return False
 
     async def _with_present(self, stream: Stream) -> Stream:
-        if stream.state is StreamState.ENDED:
+        if stream.is_over:
             return stream
         try:
             ledger = (await self._folds.refresh(stream)).ledger
@@ -146,5 +150,6 @@ class Streams:
         return True
 
 
-def _busy(stream_id: str) -> Conflict:
+def stream_busy(stream_id: str) -> Conflict:
+    """Tell that a stream changed each time it was to be changed."""
     return Conflict(f"stream {stream_id!r} keeps changing: try again", reason="STREAM_BUSY")

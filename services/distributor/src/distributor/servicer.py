@@ -15,9 +15,11 @@ from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
 
 from chassis.errors import Unimplemented
 from chassis.layout import require_id
-from distributor import convert
+from distributor import convert, convert_create, convert_streams
+from distributor.domain.stream import Stream
 from distributor.ports import Needs
 from distributor.service import Timelines
+from distributor.service_live import LiveStreams
 from distributor.service_streams import Streams
 from distributor.service_watch import Watches
 
@@ -75,30 +77,43 @@ class TimelineServicer(pb_grpc.TimelineServiceServicer):
 class StreamServicer(api_grpc.StreamServiceServicer):
     """See weir.distributor.v1.StreamService."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        live: LiveStreams,
+        *,
+        defaults: convert_create.LiveDefaults,
+        urls: convert_streams.IngestUrls,
+    ) -> None:
         self._streams = streams
+        self._live = live
+        self._defaults = defaults
+        self._urls = urls
 
     async def ListStreams(self, request: api.ListStreamsRequest, context: Any) -> api.ListStreamsResponse:
         page = await self._streams.list_page(
             page_size=request.page_size, page_token=request.page_token, filter_text=request.filter
         )
         return api.ListStreamsResponse(
-            streams=map(convert.write_stream, page.streams), next_page_token=page.next_page_token
+            streams=map(convert_streams.write_stream, page.streams), next_page_token=page.next_page_token
         )
 
     async def GetStream(self, request: api.GetStreamRequest, context: Any) -> api.Stream:
         stream_id = require_id(request.stream_id, field="stream_id")
-        return convert.write_stream(await self._streams.get(stream_id))
+        return self._written(await self._streams.get(stream_id))
 
     async def DeleteStream(self, request: api.DeleteStreamRequest, context: Any) -> api.DeleteStreamResponse:
         await self._streams.delete(require_id(request.stream_id, field="stream_id"))
         return api.DeleteStreamResponse(stream_id=request.stream_id)
 
     async def CreateStream(self, request: api.CreateStreamRequest, context: Any) -> api.Stream:
-        _not_yet("live streams are not built yet; a VOD stream is made by transcoding a recording")
+        wish = convert_create.read_create(request, self._defaults)
+        return self._written(await self._live.create(wish.description, wish.live))
 
     async def StartStream(self, request: api.StartStreamRequest, context: Any) -> api.Stream:
-        _not_yet("live streams are not built yet, so there is nothing to start")
+        stream_id = require_id(request.stream_id, field="stream_id")
+        await self._live.start(stream_id)
+        return self._written(await self._streams.get(stream_id))
 
     async def StopStream(self, request: api.StopStreamRequest, context: Any) -> api.Stream:
         _not_yet("live streams are not built yet, so there is nothing to stop")
@@ -110,6 +125,36 @@ class StreamServicer(api_grpc.StreamServiceServicer):
 
     async def CreateClip(self, request: api.CreateClipRequest, context: Any) -> api.Stream:
         _not_yet("clips are not built yet")
+
+    def _written(self, stream: Stream) -> api.Stream:
+        return convert_streams.write_stream(stream, ingest=self._urls)
+
+
+class LiveServicer(api_grpc.LiveServiceServicer):
+    """See weir.distributor.v1.LiveService."""
+
+    def __init__(self, live: LiveStreams) -> None:
+        self._live = live
+
+    async def AdmitPublisher(self, request: api.AdmitPublisherRequest, context: Any) -> api.LiveSettings:
+        stream_key, stream_id = convert_streams.read_stream_key(request)
+        return convert_streams.write_live_settings(await self._live.admit(stream_key, stream_id))
+
+    async def GetLiveSettings(self, request: api.GetLiveSettingsRequest, context: Any) -> api.LiveSettings:
+        stream_id = require_id(request.stream_id, field="stream_id")
+        return convert_streams.write_live_settings(await self._live.settings(stream_id))
+
+    async def ReportFailure(
+        self, request: api.ReportFailureRequest, context: Any
+    ) -> api.ReportFailureResponse:
+        ledger_id = convert.read_ledger_id(request.stream_id, request.incarnation)
+        await self._live.report_failure(
+            ledger_id.stream_id,
+            incarnation=ledger_id.incarnation,
+            epoch=request.epoch,
+            error=convert_streams.read_failure(request),
+        )
+        return api.ReportFailureResponse()
 
 
 class DistributionServicer(api_grpc.DistributionServiceServicer):

@@ -98,9 +98,14 @@ def require_open(ledger: Ledger, *, epoch: int | None = None) -> None:
             epoch=str(ledger.epoch),
         )
     if ledger.ended:
-        raise FailedPrecondition(
-            "the timeline has ended: open a new incarnation to go on", reason="TIMELINE_ENDED"
-        )
+        raise timeline_ended()
+
+
+def timeline_ended() -> FailedPrecondition:
+    """Tell that nothing follows an end."""
+    return FailedPrecondition(
+        "the timeline has ended: open a new incarnation to go on", reason="TIMELINE_ENDED"
+    )
 
 
 def append(ledger: Ledger, *, epoch: int, entries: Sequence[Entry]) -> Ledger:

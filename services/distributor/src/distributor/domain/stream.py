@@ -10,6 +10,7 @@ from enum import StrEnum
 from chassis.errors import FailedPrecondition
 from distributor.domain.entries import Container, LedgerId, MediaKind
 from distributor.domain.ledger import Ledger, Timeline
+from distributor.domain.live import LiveWish
 
 
 class StreamKind(StrEnum):
@@ -30,12 +31,14 @@ class StreamState(StrEnum):
     ENDED = "ended"
 
 
+_OVER = frozenset({StreamState.STOPPED, StreamState.ENDED})
 TRANSITIONS: Mapping[StreamState, frozenset[StreamState]] = {
-    StreamState.CREATED: frozenset({StreamState.ACTIVE, StreamState.STOPPED, StreamState.ERROR}),
-    StreamState.ACTIVE: frozenset({StreamState.STOPPED, StreamState.ERROR, StreamState.ENDED}),
-    StreamState.STOPPED: frozenset({StreamState.ACTIVE}),
-    StreamState.ERROR: frozenset({StreamState.ACTIVE, StreamState.STOPPED}),
-    StreamState.ENDED: frozenset(),  # only a new incarnation goes on
+    StreamState.CREATED: frozenset({StreamState.ACTIVE, StreamState.ERROR}) | _OVER,
+    StreamState.ACTIVE: frozenset({StreamState.ERROR}) | _OVER,
+    StreamState.ERROR: frozenset({StreamState.ACTIVE}) | _OVER,
+    # The ledger has ended, and an ended one never grows: only a new incarnation goes on.
+    StreamState.STOPPED: frozenset(),
+    StreamState.ENDED: frozenset(),
 }
 
 
@@ -64,6 +67,17 @@ class Description:
     target_duration_s: int
     title: str = ""
     recording_id: str = ""
+    part_target_s: float = 0.0
+    """Upper bound of a part's duration; 0: there are none."""
+    dvr_window_s: float = 0.0
+    """How far back a live playlist reaches; 0: nothing leaves it."""
+    record: bool = False
+    """Everything stays playable once a live stream has ended."""
+
+    @property
+    def keeps_everything(self) -> bool:
+        """Whether no segment may ever be removed while the stream is there."""
+        return self.record or self.kind is not StreamKind.LIVE or not self.dvr_window_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +96,15 @@ class Stream:
     variants: Sequence[Variant] = ()
     """Kept once the stream has ended; before that the ledger tells."""
     duration_s: float = 0.0
+    live: LiveWish | None = None
+    """Of streams made by CreateStream; those of recordings and clips have none."""
+    start_mark: str = ""
+    """Tells one start of a pulled stream from the next."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this life of the stream takes no media any more."""
+        return self.state in _OVER
 
     @property
     def stream_id(self) -> str:
@@ -92,10 +115,16 @@ class Stream:
         return LedgerId(stream_id=self.stream_id, incarnation=self.incarnation)
 
 
-def new_stream(description: Description, *, incarnation: str, now: datetime) -> Stream:
+def new_stream(
+    description: Description, *, incarnation: str, now: datetime, live: LiveWish | None = None
+) -> Stream:
     """Begin a life of a stream id: nobody has brought media yet."""
     return Stream(
-        description=description, incarnation=incarnation, state=StreamState.CREATED, create_time=now
+        description=description,
+        incarnation=incarnation,
+        state=StreamState.CREATED,
+        create_time=now,
+        live=live,
     )
 
 
@@ -111,13 +140,12 @@ def move(stream: Stream, state: StreamState, *, now: datetime, error: str = "") 
         raise FailedPrecondition(
             f"stream {stream.stream_id!r} is {stream.state}: it cannot become {state}", reason="STREAM_STATE"
         )
-    is_over = state in {StreamState.STOPPED, StreamState.ENDED}
     return replace(
         stream,
         state=state,
         error=error,
         start_time=stream.start_time or (now if state is StreamState.ACTIVE else None),
-        end_time=now if is_over else None,
+        end_time=now if state in _OVER else None,
     )
 
 
