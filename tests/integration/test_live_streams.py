@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import nats
 import pytest
 from weir.distributor.v1 import distributor_pb2 as api
 from weir.media.v1 import media_pb2
 from weir.timeline.v1 import timeline_pb2 as pb
+from weir.transcoder.v1 import transcoder_pb2, transcoder_pb2_grpc
 
 from chassis import errors
 from chassis.grpc_client import peer_errors
-from support.distributor import Distributor, open_request, running_distributor
+from chassis.grpc_server import serve
+from support.distributor import (
+    Distributor,
+    Writer,
+    ended,
+    live_segment,
+    open_request,
+    open_writer,
+    rendition,
+    running_distributor,
+    watch_until,
+)
 from support.nats import NatsServer
 
 
@@ -209,3 +224,198 @@ async def test_a_stream_of_a_recording_is_not_started(distributor: Distributor) 
     assert refused.value.reason == "NOT_LIVE"
     with pytest.raises(errors.NotFound):
         await start(distributor, "nothing")
+
+
+async def stop(replica: Distributor, stream_id: str = "cam") -> api.Stream:
+    async with peer_errors():
+        stream: api.Stream = await replica.streams.StopStream(api.StopStreamRequest(stream_id=stream_id))
+    return stream
+
+
+async def open_cam(replica: Distributor) -> Writer:
+    return await open_writer(replica.timeline, "cam", kind=pb.STREAM_KIND_LIVE)
+
+
+async def test_a_stop_ends_the_timeline_and_fences_its_owner(nats_server: NatsServer) -> None:
+    async with running_distributor(nats_server.url) as one, running_distributor(nats_server.url) as two:
+        created = await create(one, target_duration=4, record=True)
+        writer = await open_cam(one)
+        await writer.append(rendition(), live_segment(0), live_segment(1))
+        watching = asyncio.create_task(
+            watch_until(two.timeline, pb.WatchRequest(stream_id="cam"), sequence=writer.sequence + 1)
+        )
+        stopped = await stop(two)
+        assert (stopped.status, stopped.duration_s) == ("stopped", 8.0)
+        assert [variant.variant_id for variant in stopped.variants] == ["Low"]
+        assert stopped.HasField("ended_at")
+        last = (await watching)[-1].record.record
+        assert [entry.WhichOneof("kind") for entry in last.entries] == ["opened", "ended"]
+        assert last.epoch == writer.epoch + 1
+        assert last.entries[1].ended.rendition_id == ""
+        with pytest.raises(errors.FailedPrecondition) as fenced:
+            async with peer_errors():
+                await writer.append(live_segment(2))
+        assert fenced.value.reason == "STALE_EPOCH"
+        for call in (admit(one, created.ingest.stream_key), settings_of(one)):
+            with pytest.raises(errors.FailedPrecondition) as refused:
+                await call
+            assert refused.value.reason == "STREAM_STOPPED"
+        with pytest.raises(errors.FailedPrecondition) as over:
+            async with peer_errors():
+                await open_cam(one)
+        assert over.value.reason == "TIMELINE_ENDED"
+
+
+async def test_stopping_twice_changes_nothing(distributor: Distributor) -> None:
+    await create(distributor)
+    writer = await open_cam(distributor)
+    first = await stop(distributor)
+    assert await stop(distributor) == first
+    request = pb.GetSnapshotRequest(stream_id="cam")
+    assert (await distributor.timeline.GetSnapshot(request)).epoch == writer.epoch + 1
+
+
+async def test_many_may_stop_one_stream_at_once(nats_server: NatsServer) -> None:
+    async with running_distributor(nats_server.url) as one, running_distributor(nats_server.url) as two:
+        await create(one, target_duration=4)
+        writer = await open_cam(one)
+        appends = asyncio.create_task(append_until_refused(writer))
+        stopped = await asyncio.gather(*(stop(replica) for replica in (one, two) * 3))
+        assert {stream.status for stream in stopped} == {"stopped"}
+        appended_count = await appends
+        assert (await get(two)).duration_s == appended_count * 4.0
+
+
+async def append_until_refused(writer: Writer) -> int:
+    """Append as an owner does that does not know of the stop; answers how many segments went in."""
+    await writer.append(rendition())
+    for msn in range(1000):
+        try:
+            async with peer_errors():
+                await writer.append(live_segment(msn))
+        except errors.FailedPrecondition:
+            return msn
+    raise AssertionError("the stop never came")
+
+
+async def test_a_stream_without_media_can_be_stopped_and_started_anew(distributor: Distributor) -> None:
+    created = await create(distributor, record=True)
+    assert (await stop(distributor)).status == "stopped"
+    again = await start(distributor)
+    assert again.status == "created"
+    assert again.incarnation != created.incarnation
+    assert again.ingest == created.ingest  # publishers keep their key
+    assert (await admit(distributor, created.ingest.stream_key)).stream.incarnation == again.incarnation
+    assert (await open_cam(distributor)).epoch == 1
+
+
+async def test_a_start_after_a_stop_loses_no_recording(distributor: Distributor) -> None:
+    for stream_id, record in (("kept", True), ("window", False)):
+        await create(distributor, stream_id, record=record, target_duration=4)
+        writer = await open_writer(distributor.timeline, stream_id, kind=pb.STREAM_KIND_LIVE)
+        await writer.append(rendition(), live_segment(0))
+        await stop(distributor, stream_id)
+    with pytest.raises(errors.FailedPrecondition) as refused:
+        await start(distributor, "kept")
+    assert refused.value.reason == "STREAM_RECORDED"
+    assert (await get(distributor, "kept")).duration_s == 4.0
+    assert (await start(distributor, "window")).duration_s == 0.0
+
+
+async def test_what_ended_with_its_source_is_not_started(distributor: Distributor) -> None:
+    await create(distributor, target_duration=4)
+    writer = await open_cam(distributor)
+    await writer.append(rendition(), live_segment(0), ended())
+    assert (await get(distributor)).status == "ended"
+    assert (await stop(distributor)).status == "ended"
+    with pytest.raises(errors.FailedPrecondition) as refused:
+        await start(distributor)
+    assert refused.value.reason == "STREAM_ENDED"
+
+
+async def test_a_deleted_live_stream_is_gone_for_its_publisher(distributor: Distributor) -> None:
+    created = await create(distributor, target_duration=4)
+    writer = await open_cam(distributor)
+    await distributor.streams.DeleteStream(api.DeleteStreamRequest(stream_id="cam"))
+    with pytest.raises(errors.PermissionDenied):
+        await admit(distributor, created.ingest.stream_key)
+    with pytest.raises(errors.NotFound):
+        async with peer_errors():
+            await writer.append(rendition())
+
+
+async def test_a_stop_that_was_left_is_finished(nats_server: NatsServer) -> None:
+    """Its replica died between the wish and the ledger's end."""
+    async with running_distributor(nats_server.url) as replica:
+        await create(replica, target_duration=4)
+        writer = await open_cam(replica)
+        await writer.append(rendition(), live_segment(0))
+        client = await nats.connect(nats_server.url)
+        bucket = await client.jetstream().key_value("weir_streams")
+        entry = json.loads((await bucket.get("cam")).value or b"")
+        await bucket.put("cam", json.dumps({**entry, "stop_asked": True}).encode())
+        await client.close()
+        with pytest.raises(errors.FailedPrecondition):
+            await settings_of(replica)
+    async with running_distributor(nats_server.url) as replica:  # sweeps as it starts
+        async with asyncio.timeout(10):
+            while (await get(replica)).status != "stopped":  # noqa: ASYNC110 - elsewhere
+                await asyncio.sleep(0.05)
+
+
+async def settings_of(replica: Distributor) -> api.LiveSettings:
+    async with peer_errors():
+        settings: api.LiveSettings = await replica.live.GetLiveSettings(
+            api.GetLiveSettingsRequest(stream_id="cam")
+        )
+    return settings
+
+
+class Transcoders(transcoder_pb2_grpc.IngestServiceServicer):
+    """A transcoder that notes what it is to pull, and is full for the first calls."""
+
+    def __init__(self, *, refusals: int = 0) -> None:
+        self.refusals = refusals
+        self.pulls: list[transcoder_pb2.PullRequest] = []
+
+    async def Pull(self, request: transcoder_pb2.PullRequest, _context: Any) -> transcoder_pb2.PullResponse:
+        if self.refusals:
+            self.refusals -= 1
+            raise errors.ResourceExhausted("the queue is full", retry_delay_s=1.0)
+        self.pulls.append(request)
+        return transcoder_pb2.PullResponse()
+
+
+@asynccontextmanager
+async def pulling(nats_url: str, transcoders: Transcoders) -> AsyncIterator[Distributor]:
+    """A distributor with transcoders to ask."""
+
+    def register(server: Any) -> None:
+        transcoder_pb2_grpc.add_IngestServiceServicer_to_server(transcoders, server)
+
+    async with (
+        serve("127.0.0.1:0", register, services=(), grace_s=0) as (_, port),
+        running_distributor(nats_url, transcoder_address=f"127.0.0.1:{port}") as replica,
+    ):
+        yield replica
+
+
+async def test_a_pulled_stream_is_pulled_when_it_is_started(nats_server: NatsServer) -> None:
+    transcoders = Transcoders(refusals=1)
+    async with pulling(nats_server.url, transcoders) as replica:
+        url = "https://user:hidden@far.example/live.m3u8"
+        await create(replica, source=api.StreamSource(pull_url=url))
+        assert transcoders.pulls == []
+        with pytest.raises(errors.ResourceExhausted):
+            await start(replica)
+        started = await start(replica)  # again: now a transcoder takes it
+        assert started.status == "active"
+        assert (await start(replica)).status == "active"
+        assert len({pull.request_id for pull in transcoders.pulls}) == 1
+        assert {pull.incarnation for pull in transcoders.pulls} == {started.incarnation}
+        assert (await settings_of(replica)).source.pull_url == url
+        await stop(replica)
+        again = await start(replica)
+        assert again.status == "active"
+        assert transcoders.pulls[-1].incarnation == again.incarnation != started.incarnation
+        assert transcoders.pulls[-1].request_id != transcoders.pulls[0].request_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from weir.distributor.v1 import distributor_pb2_grpc
@@ -17,6 +18,7 @@ from distributor.bootstrap import serve_distributor
 from distributor.config import DistributorConfig
 
 SEGMENT_S = 4.0
+LIVE_START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,13 @@ def segment(msn: int, rendition_id: str = "Low", **fields: Any) -> pb.Entry:
     )
     message.MergeFrom(pb.Segment(**fields))
     return pb.Entry(segment=message)
+
+
+def live_segment(msn: int, rendition_id: str = "Low", **fields: Any) -> pb.Entry:
+    """Announce segment `msn` of a live stream that began at LIVE_START."""
+    entry = segment(msn, rendition_id, **fields)
+    entry.segment.program_date_time.FromDatetime(LIVE_START + timedelta(seconds=entry.segment.start_s))
+    return entry
 
 
 def ended(rendition_id: str = "") -> pb.Entry:

@@ -34,6 +34,7 @@ from distributor.mailbox import Mailbox
 from distributor.ports import Item
 from distributor.service import Timelines
 from distributor.service_live import LiveStreams
+from distributor.service_stop import Stops
 from distributor.service_streams import Streams
 from distributor.service_watch import Watches
 from distributor.servicer import DistributionServicer, LiveServicer, StreamServicer, TimelineServicer
@@ -72,6 +73,7 @@ class Room:
     timelines: Timelines
     streams: Streams
     live: LiveStreams
+    stops: Stops
     watches: Watches
     defaults: LiveDefaults
     urls: IngestUrls
@@ -83,7 +85,7 @@ class Room:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to a server."""
         pb_grpc.add_TimelineServiceServicer_to_server(TimelineServicer(self.timelines, self.watches), server)
-        streams = StreamServicer(self.streams, self.live, defaults=self.defaults, urls=self.urls)
+        streams = StreamServicer(self.streams, self.live, self.stops, defaults=self.defaults, urls=self.urls)
         api_grpc.add_StreamServiceServicer_to_server(streams, server)
         api_grpc.add_LiveServiceServicer_to_server(LiveServicer(self.live), server)
         api_grpc.add_DistributionServiceServicer_to_server(DistributionServicer(self.needs, self.now), server)
@@ -115,6 +117,7 @@ async def build(config: DistributorConfig, client: Client, transcoders: grpc.aio
             puller=TranscoderClient(transcoders),
             now=_now,
         ),
+        stops=Stops(registry=registry, streams=streams, folds=folds, writer=store),
         defaults=LiveDefaults(
             rungs=config.ladder,
             dvr_window_s=config.live_dvr_window_s,
@@ -146,7 +149,7 @@ async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> As
         tasks = (
             stopping.run(room.feeds.ledgers.heal(), name="heal ledgers"),
             stopping.run(room.feeds.registry.heal(), name="heal registry"),
-            stopping.run(_sweep(room.streams, config.sweep_interval_s), name="sweep"),
+            stopping.run(_sweep(room, config.sweep_interval_s), name="sweep"),
         )
         try:
             async with serve(
@@ -170,10 +173,11 @@ async def run_distributor(config: DistributorConfig, stopping: Stopping) -> Asyn
         yield
 
 
-async def _sweep(streams: Streams, interval_s: float) -> None:
+async def _sweep(room: Room, interval_s: float) -> None:
     while True:
         try:
-            await streams.sweep()
+            await room.streams.sweep()
+            await room.stops.sweep()
         except WeirError as error:
             log.warning("sweep failed", error=error.message)
         await asyncio.sleep(interval_s)

@@ -57,6 +57,11 @@ class LedgerWriter(Protocol):
     ) -> Stored:
         """Store the record by which a new owner begins; fails as `append` does."""
 
+    async def append_last(
+        self, ledger_id: LedgerId, *, epoch: int, owner: str, expected_sequence: int
+    ) -> Stored:
+        """Store the record by which a new owner begins and everything ends; fails as `append` does."""
+
     async def find(self, ledger_id: LedgerId, *, after_sequence: int, request_id: str) -> int | None:
         """Look whether the record right behind `after_sequence` bears this request id; its sequence if so."""
 

@@ -180,7 +180,7 @@ class Timelines:
         return fresh
 
     async def _activate(self, found: Registered) -> Stream:
-        if found.stream.state is StreamState.STOPPED:
+        if found.stream.stop_asked:
             raise timeline_ended()
         if found.stream.state in {StreamState.ACTIVE, StreamState.ENDED}:
             return found.stream

@@ -18,10 +18,9 @@ from chassis.telemetry import STREAM, log
 from distributor.domain.live import LiveWish, join_key, stream_of_key
 from distributor.domain.stream import Description, Stream, StreamState, move, new_stream
 from distributor.folds import Folds
-from distributor.ports import Puller, Registered, Registry
-from distributor.service_streams import Streams, stream_busy
+from distributor.ports import Puller, Registry
+from distributor.service_streams import Streams
 
-_CHANGE_ATTEMPTS = 10
 _KEY_BYTES = 24
 
 
@@ -72,7 +71,7 @@ class LiveStreams:
             FailedPrecondition: NOT_LIVE, STREAM_ENDED or STREAM_RECORDED.
             ResourceExhausted: No transcoder is free; starting again asks again.
         """
-        stream = await self._change(stream_id, self._started)
+        stream = await self._streams.change(stream_id, self._started)
         if stream.live and stream.live.source.is_pulled:
             await self._puller.pull(stream)
         return stream
@@ -128,7 +127,7 @@ class LiveStreams:
                 epoch=str(newest),
             )
         state = StreamState.ERROR if error else StreamState.ACTIVE
-        await self._change(stream_id, lambda present: self._told(present, incarnation, state, error))
+        await self._streams.change(stream_id, lambda present: self._told(present, incarnation, state, error))
 
     async def _created_before(self, stream_id: str, request_id: str, taken: AlreadyExists) -> Stream:
         if request_id:
@@ -141,29 +140,14 @@ class LiveStreams:
             field="stream_id",
         ) from taken
 
-    async def _change(self, stream_id: str, change: Callable[[Stream], Stream]) -> Stream:
-        """Change a stream's entry, whoever else does at the same moment."""
-        for _ in range(_CHANGE_ATTEMPTS):
-            found = await self._registry.get(stream_id)
-            changed = change(found.stream)
-            if changed == found.stream or await self._try_change(found, changed):
-                return changed
-        raise stream_busy(stream_id)
-
-    async def _try_change(self, found: Registered, changed: Stream) -> bool:
-        try:
-            await self._registry.update(changed, revision=found.revision)
-        except Conflict:
-            return False
-        if changed.incarnation != found.stream.incarnation:
-            await self._streams.drop_life(found.stream)
-        log.info("stream changed", **{STREAM: changed.stream_id}, state=changed.state)
-        return True
-
     def _started(self, stream: Stream) -> Stream:
         wish = _require_live(stream)
         if stream.state is StreamState.ENDED:
             raise _ended(stream.stream_id)
+        if stream.stop_asked and not stream.is_over:
+            raise Conflict(
+                f"stream {stream.stream_id!r} is being stopped: try again", reason="STREAM_STOPPING"
+            )
         if stream.state is StreamState.STOPPED:
             stream = self._begun_again(stream, wish)
         if not wish.source.is_pulled or stream.state is StreamState.ACTIVE:
@@ -203,7 +187,7 @@ def _require_live(stream: Stream) -> LiveWish:
 def _require_taking(stream: Stream) -> None:
     """Require that a stream takes media; a pulled one does so once it was started."""
     wish = _require_live(stream)
-    if stream.state is StreamState.STOPPED or (wish.source.is_pulled and not stream.start_mark):
+    if stream.stop_asked or (wish.source.is_pulled and not stream.start_mark):
         raise _stopped(stream.stream_id)
     if stream.state is StreamState.ENDED:
         raise _ended(stream.stream_id)

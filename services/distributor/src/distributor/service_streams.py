@@ -11,7 +11,7 @@ from chassis.errors import Conflict, NotFound
 from chassis.telemetry import STREAM, log
 from distributor.domain.entries import LedgerId
 from distributor.domain.listing import Page, select_page
-from distributor.domain.stream import Stream, StreamState, move, with_media
+from distributor.domain.stream import Stream, end, with_media
 from distributor.folds import Folds
 from distributor.ports import LedgerReader, LedgerWriter, Registered, Registry
 
@@ -85,6 +85,20 @@ class Streams:
             )
         return stream
 
+    async def change(self, stream_id: str, change: Callable[[Stream], Stream]) -> Stream:
+        """Change a stream's entry, whoever else does at the same moment; a life that it ends is removed.
+
+        Raises:
+            NotFound: NO_STREAM.
+            Conflict: STREAM_BUSY.
+        """
+        for _ in range(_CHANGE_ATTEMPTS):
+            found = await self._registry.get(stream_id)
+            changed = change(found.stream)
+            if changed == found.stream or await self._try_change(found, changed):
+                return changed
+        raise stream_busy(stream_id)
+
     async def note_end(self, ledger_id: LedgerId) -> None:
         """Mark a stream as ended whose ledger says so, and keep what can be played of it."""
         for _ in range(_CHANGE_ATTEMPTS):
@@ -117,6 +131,16 @@ class Streams:
                 log.warning("orphaned ledger removed", **{STREAM: ledger_id.stream_id})
                 await self.drop_ledger(ledger_id)
 
+    async def _try_change(self, found: Registered, changed: Stream) -> bool:
+        try:
+            await self._registry.update(changed, revision=found.revision)
+        except Conflict:
+            return False
+        if changed.incarnation != found.stream.incarnation:
+            await self.drop_life(found.stream)
+        log.info("stream changed", **{STREAM: changed.stream_id}, state=changed.state)
+        return True
+
     async def _is_orphan(self, ledger_id: LedgerId) -> bool:
         """Ask the registry itself once more, since nothing brings a ledger back."""
         try:
@@ -141,12 +165,12 @@ class Streams:
         ledger = (await self._folds.refresh(found.stream)).ledger
         if not ledger.ended:
             return True
-        ended = move(with_media(found.stream, ledger), StreamState.ENDED, now=self._now())
+        ended = end(found.stream, ledger, now=self._now())
         try:
             await self._registry.update(ended, revision=found.revision)
         except Conflict:
             return False
-        log.info("stream ended", **{STREAM: ended.stream_id})
+        log.info("stream ended", **{STREAM: ended.stream_id}, state=ended.state)
         return True
 
 

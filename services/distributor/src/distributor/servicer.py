@@ -20,6 +20,7 @@ from distributor.domain.stream import Stream
 from distributor.ports import Needs
 from distributor.service import Timelines
 from distributor.service_live import LiveStreams
+from distributor.service_stop import Stops
 from distributor.service_streams import Streams
 from distributor.service_watch import Watches
 
@@ -81,12 +82,14 @@ class StreamServicer(api_grpc.StreamServiceServicer):
         self,
         streams: Streams,
         live: LiveStreams,
+        stops: Stops,
         *,
         defaults: convert_create.LiveDefaults,
         urls: convert_streams.IngestUrls,
     ) -> None:
         self._streams = streams
         self._live = live
+        self._stops = stops
         self._defaults = defaults
         self._urls = urls
 
@@ -116,7 +119,9 @@ class StreamServicer(api_grpc.StreamServiceServicer):
         return self._written(await self._streams.get(stream_id))
 
     async def StopStream(self, request: api.StopStreamRequest, context: Any) -> api.Stream:
-        _not_yet("live streams are not built yet, so there is nothing to stop")
+        stream_id = require_id(request.stream_id, field="stream_id")
+        await self._stops.stop(stream_id)
+        return self._written(await self._streams.get(stream_id))
 
     async def GetStreamStats(
         self, request: api.GetStreamStatsRequest, context: Any

@@ -79,8 +79,14 @@ class LedgerStore:
     ) -> Stored:
         """Store the record by which a new owner begins; fails as `append` does."""
         opened = pb.Record(entries=[pb.Entry(opened=pb.Opened(owner=owner))])
-        draft = Draft(epoch=epoch, entries=(), wire=opened.SerializeToString())
-        return await self.append(ledger_id, draft, expected_sequence=expected_sequence)
+        return await self._append(ledger_id, opened, epoch=epoch, expected_sequence=expected_sequence)
+
+    async def append_last(
+        self, ledger_id: LedgerId, *, epoch: int, owner: str, expected_sequence: int
+    ) -> Stored:
+        """Store the record by which a new owner begins and everything ends; fails as `append` does."""
+        last = pb.Record(entries=[pb.Entry(opened=pb.Opened(owner=owner)), pb.Entry(ended=pb.Ended())])
+        return await self._append(ledger_id, last, epoch=epoch, expected_sequence=expected_sequence)
 
     async def find(self, ledger_id: LedgerId, *, after_sequence: int, request_id: str) -> int | None:
         """Look whether the record right behind `after_sequence` bears this request id; its sequence if so."""
@@ -117,6 +123,12 @@ class LedgerStore:
     async def list_ledgers(self) -> Sequence[LedgerId]:
         """List all ledgers that hold a record."""
         return tuple(_ledger_id(subject) for subject in await self._journal.subjects(ALL_LEDGERS))
+
+    async def _append(
+        self, ledger_id: LedgerId, record: pb.Record, *, epoch: int, expected_sequence: int
+    ) -> Stored:
+        draft = Draft(epoch=epoch, entries=(), wire=record.SerializeToString())
+        return await self.append(ledger_id, draft, expected_sequence=expected_sequence)
 
     def _head(self, epoch: int) -> bytes:
         """A record without its entries: protobuf merges what is concatenated."""

@@ -98,6 +98,8 @@ class Stream:
     duration_s: float = 0.0
     live: LiveWish | None = None
     """Of streams made by CreateStream; those of recordings and clips have none."""
+    stop_asked: bool = False
+    """Somebody wants it to end; it takes no media any more."""
     start_mark: str = ""
     """Tells one start of a pulled stream from the next."""
 
@@ -147,6 +149,12 @@ def move(stream: Stream, state: StreamState, *, now: datetime, error: str = "") 
         start_time=stream.start_time or (now if state is StreamState.ACTIVE else None),
         end_time=now if state in _OVER else None,
     )
+
+
+def end(stream: Stream, ledger: Ledger, *, now: datetime) -> Stream:
+    """Say of a stream that its ledger has ended: by request, or with its source."""
+    state = StreamState.STOPPED if stream.stop_asked else StreamState.ENDED
+    return move(with_media(stream, ledger), state, now=now)
 
 
 def with_media(stream: Stream, ledger: Ledger) -> Stream:
