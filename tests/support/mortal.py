@@ -164,12 +164,18 @@ class Mortal:
 
 
 def build_mortal(
-    stores: Stores, channel: Any, fuse: Fuse, *, encoder: Any = None, intake: Intake | None = None
+    stores: Stores,
+    channel: Any,
+    fuse: Fuse,
+    *,
+    encoder: Any = None,
+    intake: Intake | None = None,
+    timeline: Any = None,
 ) -> Mortal:
     """Build a process over real stores, every one behind the fuse."""
     behind: dict[str, Any] = {name: Fused(getattr(stores, name), fuse) for name in STORES}
     fused = replace(stores, **behind)
-    timeline: Any = Fused(TimelineClient(channel, owner="mortal"), fuse)
+    timeline = Fused(timeline or TimelineClient(channel, owner="mortal"), fuse)
     driver = Driver(
         service_drive.Ports(
             jobs=fused.jobs,

@@ -11,6 +11,7 @@ from support.jobs import BIRTH, a_job, a_plan
 from transcoder.domain.job import (
     JobState,
     Tally,
+    begin_job,
     close_job,
     conclude_job,
     plan_job,
@@ -34,6 +35,17 @@ def test_a_decided_job_is_closed_as_decided() -> None:
     closed = close_job(conclude_job(a_job(replaces=("0ld",)), JobState.FAILED, "words"), tally, LATER)
     assert (closed.state, closed.error, closed.outcome) == (JobState.FAILED, "words", None)
     assert (closed.tally, closed.end_time, closed.replaces) == (tally, LATER, ())
+
+
+def test_a_job_that_never_began_leaves_what_it_would_have_replaced_to_the_next() -> None:
+    waiting = a_job(running=False, replaces=("0ld",))
+    closed = close_job(conclude_job(waiting, JobState.CANCELLED), Tally(), LATER)
+    assert (closed.state, closed.replaces) == (JobState.CANCELLED, ("0ld",))
+
+
+def test_a_job_whose_end_is_decided_begins_no_more() -> None:
+    decided = conclude_job(a_job(running=False), JobState.CANCELLED)
+    assert begin_job(decided, incarnation="cafe0002", epoch=1, now=LATER) == decided
 
 
 def test_an_undecided_job_cannot_be_closed() -> None:

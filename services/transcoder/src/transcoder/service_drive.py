@@ -181,12 +181,17 @@ class Driver:
             await delivery.extend()
 
     async def _begin(self, job: Job, *, anew: bool) -> None:
-        """Own the job's stream: a new incarnation, or the present one."""
+        """Own the job's stream: a new incarnation, or the present one.
+
+        Whoever ended the job meanwhile did not know of the incarnation, and has not removed it.
+        """
         opened = await self._ports.timeline.open(job, anew=anew)
         now = self._ports.clock()
-        await self._change(
+        begun = await self._change(
             job, partial(begin_job, incarnation=opened.incarnation, epoch=opened.epoch, now=now)
         )
+        if begun is None or begun.incarnation != opened.incarnation:
+            await self._ports.timeline.remove(job.recording_id, opened.incarnation)
 
     async def _begin_again(self, job: Job) -> bool:
         """Own the present stream, unless somebody else does by now; tells whether to go on at once.
@@ -239,8 +244,9 @@ class Driver:
             await self._ports.queue.purge(job.recording_id, job.job_id, keep=Lane.DRIVE)
             await self._wait_for_workers(job)
             await self._remove_output(job)
-        for earlier in job.replaces:
-            await self._ports.folders.remove(layout.stream_prefix(job.recording_id, earlier))
+        if job.incarnation:  # else what it would have replaced still plays
+            for earlier in job.replaces:
+                await self._ports.folders.remove(layout.stream_prefix(job.recording_id, earlier))
         tally = tally_claims(job, await self._ports.claims.list(job.job_id))
         now = self._ports.clock()
         closed = await self._change(job, partial(close_job, tally=tally, now=now))

@@ -124,8 +124,11 @@ def plan_job(
 
 
 def begin_job(job: Job, *, incarnation: str, epoch: int, now: datetime) -> Job:
-    """Let the job run as the owner of an incarnation of its stream; of two owners the later one counts."""
-    if job.has_ended or (job.incarnation == incarnation and job.epoch >= epoch):
+    """Let the job run as the owner of an incarnation of its stream; of two owners the later one counts.
+
+    A job whose end is decided begins no more.
+    """
+    if job.has_ended or job.outcome or (job.incarnation == incarnation and job.epoch >= epoch):
         return job
     start_time = job.start_time or now
     return replace(job, state=JobState.RUNNING, incarnation=incarnation, epoch=epoch, start_time=start_time)
@@ -139,10 +142,15 @@ def conclude_job(job: Job, outcome: JobState, error: str = "") -> Job:
 
 
 def close_job(job: Job, tally: Tally, now: datetime) -> Job:
-    """End the job as decided: nothing of it is left to do or to remove."""
+    """End the job as decided: nothing of it is left to do or to remove.
+
+    One that never began has replaced nothing: what it would have replaced still plays, and the next job is to
+    remove it.
+    """
     if job.has_ended or job.outcome is None:
         return job
-    return replace(job, state=job.outcome, outcome=None, tally=tally, replaces=(), end_time=now)
+    replaces = () if job.incarnation else job.replaces
+    return replace(job, state=job.outcome, outcome=None, tally=tally, replaces=replaces, end_time=now)
 
 
 def require_cancellable(job: Job) -> None:
