@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import nats
+from google.protobuf.timestamp_pb2 import Timestamp
 from nats.aio.client import Client
 from nats.js import api
 from weir.timeline.v1 import timeline_pb2 as pb
@@ -272,6 +273,7 @@ def stream_of(stream_id: str) -> pb.Stream:
         kind=pb.STREAM_KIND_LIVE,
         container=pb.CONTAINER_CMAF,
         target_duration_s=4,
+        part_target_s=PART_S,
     )
 
 
@@ -292,6 +294,7 @@ def entry_of_part(rendition_id: str, index: int) -> pb.Entry:
         part=index,
         start_s=index * PART_S,
         duration_s=PART_S,
+        program_date_time=Timestamp(seconds=1_700_000_000 + index),
         independent=index % 6 == 0,
         object_key=f"streams/live/0badcafe/{rendition_id}/00000000.{index}-0badcafe.m4s",
         size_bytes=60_000,

@@ -241,9 +241,8 @@ async def test_a_stop_ends_the_timeline_and_fences_its_owner(nats_server: NatsSe
         created = await create(one, target_duration=4, record=True)
         writer = await open_cam(one)
         await writer.append(rendition(), live_segment(0), live_segment(1))
-        watching = asyncio.create_task(
-            watch_until(two.timeline, pb.WatchRequest(stream_id="cam"), sequence=writer.sequence + 1)
-        )
+        behind = pb.WatchRequest(stream_id="cam", after_sequence=writer.sequence)
+        watching = asyncio.create_task(watch_until(two.timeline, behind, sequence=writer.sequence + 1))
         stopped = await stop(two)
         assert (stopped.status, stopped.duration_s) == ("stopped", 8.0)
         assert [variant.variant_id for variant in stopped.variants] == ["Low"]
@@ -377,6 +376,9 @@ class Transcoders(transcoder_pb2_grpc.IngestServiceServicer):
     def __init__(self, *, refusals: int = 0) -> None:
         self.refusals = refusals
         self.pulls: list[transcoder_pb2.PullRequest] = []
+
+    async def Ingest(self, request_iterator: Any, _context: Any) -> transcoder_pb2.IngestResponse:
+        raise errors.Unimplemented("this transcoder only pulls")
 
     async def Pull(self, request: transcoder_pb2.PullRequest, _context: Any) -> transcoder_pb2.PullResponse:
         if self.refusals:

@@ -17,7 +17,7 @@ from distributor.domain.ledger import Ledger, append, fold
 from distributor.domain.snapshot import compact
 from distributor.domain.stream import variants
 
-EMPTY = Ledger(container=Container.TS, target_duration_s=6)
+EMPTY = Ledger(container=Container.TS, target_duration_s=6, part_target_s=1.0)
 RENDITIONS = ("Low", "High", "audio")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from distributor.domain.entries import (
     Ended,
     Entry,
     IFrame,
+    Media,
     MediaKind,
     Opened,
     Part,
     Rendition,
     Segment,
+    Trimmed,
 )
 from distributor.domain.ledger import Ledger, append, require_open
 
@@ -41,6 +44,7 @@ AUDIO = Rendition(
     sample_rate_hz=48_000,
     channel_count=2,
 )
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = EncryptionKey(method="AES-128", key_id="k1", iv="0" * 32)
 
 
@@ -79,8 +83,19 @@ def part(msn: int, index: int, **changes: Any) -> Part:
 
 def ledger(*entries: Entry, container: Container = Container.CMAF) -> Ledger:
     """A ledger of epoch 1 in which these stand."""
-    empty = Ledger(container=container, target_duration_s=4, epoch=1)
+    empty = Ledger(container=container, target_duration_s=4, part_target_s=1.0, epoch=1)
     return append(empty, epoch=1, entries=entries) if entries else empty
+
+
+def live(entry: Media, **changes: Any) -> Any:
+    """The same media at a time of day; the run began at NOON."""
+    moment = NOON + timedelta(seconds=entry.start_s)
+    return replace(entry, **{"program_date_time": moment, **changes})
+
+
+def live_ledger(*entries: Entry) -> Ledger:
+    empty = Ledger(container=Container.CMAF, target_duration_s=4, part_target_s=1.0, is_live=True, epoch=1)
+    return append(empty, epoch=1, entries=entries)
 
 
 LAWFUL = {
@@ -208,6 +223,16 @@ BROKEN: dict[str, tuple[list[Entry], Entry, str]] = {
     "a part left out": ([LOW, part(0, 0)], part(0, 2), "part is 2: it must be 1"),
     "a part below 0": ([LOW], part(0, -1), "part is -1"),
     "a part of the segment before": ([LOW, seg(0)], part(0, 0), "msn is 0: it must be 1"),
+    "a part above the part target": (
+        [LOW],
+        part(0, 0, duration_s=1.02),
+        "duration_s is 1.02: it must be at most part_target_s, 1.0",
+    ),
+    "a Trimmed": (
+        [LOW],
+        Trimmed(rendition_id="Low", first_msn=1, start_s=4.0, discontinuity_sequence=0),
+        "nobody appends it",
+    ),
     "a hole between parts": ([LOW, part(0, 0)], part(0, 1, start_s=1.5), "start_s is 1.5: it must be 1.0"),
     "a discontinuity within a segment": (
         [LOW, part(0, 0)],
@@ -286,3 +311,79 @@ def test_an_ended_ledger_is_not_opened_again() -> None:
     require_open(ledger(LOW))
     with pytest.raises(FailedPrecondition, match="open a new incarnation"):
         require_open(ledger(LOW, Ended()))
+
+
+JUMPED_S = 64.0  # the publisher was away for a minute
+
+LIVE_LAWFUL: dict[str, list[Entry]] = {
+    "segments in time": [LOW, live(seg(0)), live(seg(1))],
+    "parts, then their whole": [LOW, live(part(0, 0)), live(part(0, 1)), live(seg(0))],
+    "a gap in time": [LOW, live(seg(0)), live(gap(1))],
+    "a dead run's segment is closed with what was announced of it": [
+        LOW,
+        live(seg(0)),
+        live(part(1, 0)),
+        live(part(1, 1)),
+        live(seg(1, duration_s=2.0)),
+        live(part(2, 0, start_s=JUMPED_S, discontinuity_sequence=1)),
+        live(seg(2, start_s=JUMPED_S, discontinuity_sequence=1)),
+    ],
+    "a rendition that lacks it gets a gap": [
+        LOW,
+        AUDIO,
+        live(part(0, 0)),
+        live(seg(0, duration_s=1.0)),
+        live(gap(0, rendition_id="audio", duration_s=1.0)),
+        live(seg(1, start_s=JUMPED_S, discontinuity_sequence=1)),
+        live(seg(1, rendition_id="audio", start_s=JUMPED_S, discontinuity_sequence=1)),
+    ],
+    "parts that cannot be read any more are closed with a gap": [
+        LOW,
+        live(part(0, 0)),
+        live(gap(0, duration_s=1.0)),
+    ],
+    "time that runs ahead of the media": [
+        LOW,
+        live(seg(0)),
+        live(seg(1), program_date_time=NOON + timedelta(seconds=9)),
+    ],
+}
+
+LIVE_BROKEN: dict[str, tuple[list[Entry], Entry, str]] = {
+    "a segment without a time": ([LOW], seg(0), "program_date_time is 'absent': it must be given"),
+    "a part without a time": ([LOW], part(0, 0), "program_date_time is 'absent'"),
+    "a gap without a time": ([LOW, live(seg(0))], gap(1), "program_date_time is 'absent'"),
+    "time going back": (
+        [LOW, live(seg(0))],
+        live(seg(1), program_date_time=NOON + timedelta(seconds=3.9)),
+        "program_date_time is .*03.9.* not be before 2026-11-22T12:00:04",
+    ),
+    "time going back at a discontinuity": (
+        [LOW, live(part(0, 0)), live(seg(0, duration_s=1.0))],
+        live(part(1, 0, start_s=9.0, discontinuity_sequence=1), program_date_time=NOON),
+        "not be before 2026-11-22T12:00:01",
+    ),
+    "a whole at another time than its parts": (
+        [LOW, live(part(0, 0))],
+        live(seg(0), program_date_time=NOON + timedelta(seconds=1)),
+        "be that of its first part, 2026-11-22T12:00:00",
+    ),
+}
+
+
+@pytest.mark.parametrize("entries", LIVE_LAWFUL.values(), ids=LIVE_LAWFUL.keys())
+def test_lawful_live(entries: list[Entry]) -> None:
+    live_ledger(*entries)
+
+
+@pytest.mark.parametrize(("before", "entry", "message"), LIVE_BROKEN.values(), ids=LIVE_BROKEN.keys())
+def test_broken_live_law_names_field_value_and_range(before: list[Entry], entry: Entry, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message) as broken:
+        append(live_ledger(*before), epoch=1, entries=[entry])
+    assert broken.value.message.startswith("entries[0].")
+
+
+def test_a_stream_without_a_part_target_has_no_parts() -> None:
+    plain = Ledger(container=Container.CMAF, target_duration_s=4, epoch=1)
+    with pytest.raises(InvalidArgument, match="the stream was made without part_target_s"):
+        append(plain, epoch=1, entries=[LOW, part(0, 0)])

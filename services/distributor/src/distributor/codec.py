@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from weir.timeline.v1 import timeline_pb2 as pb
 
+from chassis.errors import InvalidArgument
 from distributor.domain.entries import (
     EncryptionKey,
     Ended,
@@ -18,6 +22,7 @@ from distributor.domain.entries import (
     Rendition,
     Segment,
     StoredRecord,
+    Trimmed,
 )
 
 MEDIA_KINDS: Mapping[pb.MediaKind.ValueType, MediaKind] = {
@@ -36,24 +41,14 @@ def read_record(record: StoredRecord) -> Record:
         sequence=record.sequence,
         epoch=message.epoch,
         entries=tuple(entry for entry in entries if entry is not None),
+        append_time=_read_time(message, "append_time"),
     )
 
 
 def read_entry(entry: pb.Entry) -> Entry | None:
     """Read an entry; None if it is of no known kind."""
-    match entry.WhichOneof("kind"):
-        case "opened":
-            return Opened(owner=entry.opened.owner)
-        case "rendition":
-            return _rendition(entry.rendition)
-        case "segment":
-            return _segment(entry.segment)
-        case "part":
-            return _part(entry.part)
-        case "ended":
-            return Ended(rendition_id=entry.ended.rendition_id)
-        case _:
-            return None
+    which = entry.WhichOneof("kind")
+    return _READERS[which](getattr(entry, which)) if which and which in _READERS else None
 
 
 def _rendition(rendition: pb.Rendition) -> Rendition:
@@ -79,6 +74,7 @@ def _segment(segment: pb.Segment) -> Segment:
         msn=segment.msn,
         start_s=segment.start_s,
         duration_s=segment.duration_s,
+        program_date_time=_read_time(segment, "program_date_time"),
         discontinuity_sequence=segment.discontinuity_sequence,
         object_key=segment.object_key,
         size_bytes=segment.size_bytes,
@@ -97,14 +93,40 @@ def _part(part: pb.Part) -> Part:
         part=part.part,
         start_s=part.start_s,
         duration_s=part.duration_s,
+        program_date_time=_read_time(part, "program_date_time"),
         discontinuity_sequence=part.discontinuity_sequence,
         object_key=part.object_key,
         size_bytes=part.size_bytes,
         init_key=part.init_key,
         init_size_bytes=part.init_size_bytes,
         gap=part.gap,
+        independent=part.independent,
         encryption_key=_encryption_key(part),
     )
+
+
+def _trimmed(trimmed: pb.Trimmed) -> Trimmed:
+    return Trimmed(
+        rendition_id=trimmed.rendition_id,
+        first_msn=trimmed.first_msn,
+        start_s=trimmed.start_s,
+        discontinuity_sequence=trimmed.discontinuity_sequence,
+        size_bytes=trimmed.size_bytes,
+        media_s=trimmed.media_s,
+        peak_bps=trimmed.peak_bps,
+    )
+
+
+def _read_time(message: pb.Record | pb.Segment | pb.Part, field: str) -> datetime | None:
+    if not message.HasField(field):  # type: ignore[arg-type] # all three have their field
+        return None
+    time: Timestamp = getattr(message, field)
+    try:
+        return time.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument(
+            f"{field} is {time.seconds} s: it must lie from the year 1 to 9999", reason="LEDGER_LAW"
+        ) from error
 
 
 def _iframes(iframes: Sequence[pb.IFrame]) -> Sequence[IFrame]:
@@ -119,3 +141,13 @@ def _encryption_key(media: pb.Segment | pb.Part) -> EncryptionKey | None:
         return None
     key = media.encryption_key
     return EncryptionKey(method=key.method, key_id=key.key_id, iv=key.iv)
+
+
+_READERS: Mapping[str, Callable[[Any], Entry]] = {
+    "opened": lambda opened: Opened(owner=opened.owner),
+    "rendition": _rendition,
+    "trimmed": _trimmed,
+    "segment": _segment,
+    "part": _part,
+    "ended": lambda ended: Ended(rendition_id=ended.rendition_id),
+}

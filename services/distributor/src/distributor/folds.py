@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from distributor.domain.entries import LedgerId
 from distributor.domain.ledger import Ledger, fold
-from distributor.domain.stream import Stream
+from distributor.domain.stream import Stream, StreamKind
 from distributor.ports import LedgerReader
 
 
@@ -88,4 +88,9 @@ class Folds:
 
 def _empty(stream: Stream) -> Ledger:
     description = stream.description
-    return Ledger(container=description.container, target_duration_s=description.target_duration_s)
+    return Ledger(
+        container=description.container,
+        target_duration_s=description.target_duration_s,
+        part_target_s=description.part_target_s,
+        is_live=description.kind is not StreamKind.VOD,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -86,6 +87,8 @@ class Media:
     msn: int
     start_s: float
     duration_s: float
+    program_date_time: datetime | None = None
+    """UTC time of its first frame."""
     discontinuity_sequence: int = 0
     object_key: str = ""
     size_bytes: int = 0
@@ -97,6 +100,12 @@ class Media:
     @property
     def end_s(self) -> float:
         return self.start_s + self.duration_s
+
+    @property
+    def end_time(self) -> datetime | None:
+        """UTC time behind its last frame."""
+        start = self.program_date_time
+        return start + timedelta(seconds=self.duration_s) if start else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +120,20 @@ class Part(Media):
     """A part of segment `msn` can be read; `part` counts within it from 0."""
 
     part: int
+    independent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trimmed:
+    """What a rendition had before `first_msn` has left the ledger, and what was measured of it."""
+
+    rendition_id: str
+    first_msn: int
+    start_s: float
+    discontinuity_sequence: int
+    size_bytes: int = 0
+    media_s: float = 0.0
+    peak_bps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +143,7 @@ class Ended:
     rendition_id: str = ""
 
 
-Entry = Opened | Rendition | Segment | Part | Ended
+Entry = Opened | Rendition | Trimmed | Segment | Part | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +153,8 @@ class Record:
     sequence: int
     epoch: int
     entries: Sequence[Entry]
+    append_time: datetime | None = None
+    """When the ledger took it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from distributor.domain.entries import (
     Part,
     Rendition,
     Segment,
+    Trimmed,
 )
 
 CODECS = re.compile(r"[A-Za-z0-9.-]+(,[A-Za-z0-9.-]+)*")
@@ -58,6 +59,8 @@ def check_entry(entry: Entry, at: str, *, container: Container, target_duration_
     match entry:
         case Opened():
             raise InvalidArgument(f"{at} is an Opened: call Open to take a stream over", reason="LEDGER_LAW")
+        case Trimmed():
+            raise InvalidArgument(f"{at} is a Trimmed: nobody appends it", reason="LEDGER_LAW")
         case Rendition():
             _check_rendition(entry, at)
         case Segment():

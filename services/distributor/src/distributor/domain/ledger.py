@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from chassis.errors import FailedPrecondition
 from distributor.domain.entries import (
@@ -22,6 +23,7 @@ from distributor.domain.entries import (
     Record,
     Rendition,
     Segment,
+    Trimmed,
 )
 from distributor.domain.laws import broken, check_entry, require
 
@@ -29,6 +31,7 @@ MAX_ENTRIES = 1_000
 MAX_RENDITIONS = 64
 # Writers add up frame durations as floats; a hole or overlap below this is no fault of the media.
 CLOCK_TOLERANCE_S = 0.010
+_TIME_TOLERANCE = timedelta(seconds=CLOCK_TOLERANCE_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,9 @@ class Timeline:
     """Parts announced so far of the segment `next_msn`."""
     parts_start_s: float = 0.0
     parts_end_s: float = 0.0
+    parts_start_time: datetime | None = None
+    end_time: datetime | None = None
+    """Program date and time behind the last segment or part; None if it is not known."""
     ended: bool = False
     size_bytes: int = 0
     media_s: float = 0.0
@@ -66,6 +72,10 @@ class Ledger:
 
     container: Container
     target_duration_s: int
+    part_target_s: float = 0.0
+    """Upper bound of a part's duration; 0: there are no parts."""
+    is_live: bool = False
+    """All media bear their program date and time."""
     epoch: int = 0
     timelines: Mapping[str, Timeline] = field(default_factory=dict)
     ended: bool = False
@@ -137,11 +147,14 @@ def _check_succession(ledger: Ledger, entry: Entry, at: str) -> None:
         case Segment():
             timeline = _growing(ledger, entry.rendition_id, at)
             _check_place(timeline, entry, at)
+            _check_time(ledger, timeline, entry, at)
             _check_whole(timeline, entry, at)
         case Part():
             timeline = _growing(ledger, entry.rendition_id, at)
             require(entry.part == timeline.next_part, f"{at}.part", entry.part, f"be {timeline.next_part}")
+            _check_part_duration(ledger, entry, at)
             _check_place(timeline, entry, at)
+            _check_time(ledger, timeline, entry, at)
             _check_start(entry, at, timeline.edge_s, free=_is_free(timeline, entry))
         case Ended() if entry.rendition_id:
             _growing(ledger, entry.rendition_id, at)
@@ -168,6 +181,37 @@ def _check_place(timeline: Timeline, entry: Media, at: str) -> None:
         entry.discontinuity_sequence,
         f"lie from {least} to {most}" if timeline.begun else "be at least 0",
     )
+
+
+def _check_part_duration(ledger: Ledger, entry: Part, at: str) -> None:
+    require(ledger.part_target_s > 0, at, "a part", "not be: the stream was made without part_target_s")
+    require(
+        # rfc8216bis 4.4.3.7: no part is longer than the part target.
+        entry.duration_s <= ledger.part_target_s + CLOCK_TOLERANCE_S,
+        f"{at}.duration_s",
+        entry.duration_s,
+        f"be at most part_target_s, {ledger.part_target_s}",
+    )
+
+
+def _check_time(ledger: Ledger, timeline: Timeline, entry: Media, at: str) -> None:
+    """Hold the program date and time: live media have one, and it never goes back."""
+    time, field_name = entry.program_date_time, f"{at}.program_date_time"
+    if time is None:
+        require(not ledger.is_live, field_name, "absent", "be given for live media")
+        return
+    if isinstance(entry, Segment) and timeline.next_part:
+        begun = timeline.parts_start_time
+        fits = begun is None or abs(time - begun) <= _TIME_TOLERANCE
+        require(fits, field_name, time.isoformat(), f"be that of its first part, {_shown(begun)}")
+        return
+    edge = timeline.end_time
+    fits = edge is None or time >= edge - _TIME_TOLERANCE
+    require(fits, field_name, time.isoformat(), f"not be before {_shown(edge)}, the end of what came before")
+
+
+def _shown(time: datetime | None) -> str:
+    return time.isoformat() if time else "none"
 
 
 def _check_whole(timeline: Timeline, entry: Segment, at: str) -> None:
@@ -200,21 +244,37 @@ def _apply(ledger: Ledger, entry: Entry) -> Ledger:
     match entry:
         case Opened():
             return ledger
-        case Rendition():
-            return _with(ledger, Timeline(rendition=entry))
-        case Segment():
-            return _with(ledger, _with_segment(ledger, ledger.timelines[entry.rendition_id], entry))
-        case Part():
-            return _with(ledger, _with_part(ledger.timelines[entry.rendition_id], entry))
-        case Ended() if entry.rendition_id:
-            return _with(ledger, replace(ledger.timelines[entry.rendition_id], ended=True))
-        case Ended():
+        case Ended(rendition_id=""):
             return replace(ledger, ended=True)
+        case Rendition():
+            timeline = Timeline(rendition=entry)
+        case _:
+            timeline = _grown(ledger, ledger.timelines[entry.rendition_id], entry)
+    return replace(ledger, timelines={**ledger.timelines, timeline.rendition.rendition_id: timeline})
 
 
-def _with(ledger: Ledger, timeline: Timeline) -> Ledger:
-    timelines = {**ledger.timelines, timeline.rendition.rendition_id: timeline}
-    return replace(ledger, timelines=timelines)
+def _grown(ledger: Ledger, timeline: Timeline, entry: Trimmed | Segment | Part | Ended) -> Timeline:
+    match entry:
+        case Trimmed():
+            return _without_trimmed(timeline, entry)
+        case Segment():
+            return _with_segment(ledger, timeline, entry)
+        case Part():
+            return _with_part(timeline, entry)
+        case Ended():
+            return replace(timeline, ended=True)
+
+
+def _without_trimmed(timeline: Timeline, entry: Trimmed) -> Timeline:
+    return replace(
+        timeline,
+        next_msn=entry.first_msn,
+        end_s=entry.start_s,
+        discontinuity_sequence=entry.discontinuity_sequence,
+        size_bytes=entry.size_bytes,
+        media_s=entry.media_s,
+        peak_bps=entry.peak_bps,
+    )
 
 
 def _with_segment(ledger: Ledger, timeline: Timeline, entry: Segment) -> Timeline:
@@ -224,6 +284,7 @@ def _with_segment(ledger: Ledger, timeline: Timeline, entry: Segment) -> Timelin
         end_s=entry.end_s,
         discontinuity_sequence=entry.discontinuity_sequence,
         next_part=0,
+        end_time=entry.end_time or timeline.end_time,
     )
     return timeline if entry.gap else _measured(timeline, entry, ledger.target_duration_s)
 
@@ -246,5 +307,7 @@ def _with_part(timeline: Timeline, entry: Part) -> Timeline:
         next_part=entry.part + 1,
         parts_start_s=entry.start_s if entry.part == 0 else timeline.parts_start_s,
         parts_end_s=entry.end_s,
+        parts_start_time=entry.program_date_time if entry.part == 0 else timeline.parts_start_time,
+        end_time=entry.end_time or timeline.end_time,
         discontinuity_sequence=entry.discontinuity_sequence,
     )
