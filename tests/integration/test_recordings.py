@@ -106,6 +106,7 @@ async def test_a_repeated_request_finds_its_recording(transcoder: Transcoder) ->
         ({"source_url": "file:///etc/passwd"}, "source_url"),
         ({"source_url": "http://127.0.0.1/film.mp4"}, "source_url"),
         ({"source_url": "http://localhost/film.mp4"}, "source_url"),
+        ({"source_url": "http://a..b/film.mp4"}, "source_url"),
     ],
 )
 async def test_bad_fields_are_refused_by_name(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from chassis.errors import InvalidArgument
 from transcoder.domain.source_url import follow_redirect, is_public, literal_address, parse_source_url
@@ -35,6 +36,20 @@ def test_http_urls_of_hosts_are_taken(url: str) -> None:
         "http://media.example/\r\nx: y",
         "http://media.example/\u00e4",
         "http://[::1/f",
+        "http://[fe80::1%25eth0]/f",
+        "http://a..b/f",
+        "http://.media.example/f",
+        "http://media.example../f",
+        "http://-media.example/f",
+        "http://" + "a" * 64 + ".example/f",
+        "http://" + "a." * 130 + "example/f",
+        "http://xn--/f",
+        "http://media%2eexample/f",
+        "http://%31%32%37.0.0.1/f",
+        "http://127.0.0.1./f",
+        "http://127.1/f",
+        "http://0x7f.1/f",
+        "http://0177.0.0.1/f",
         "http://media.example/" + "x" * 2048,
     ],
 )
@@ -50,6 +65,16 @@ def test_whatever_the_text_the_answer_is_a_url_or_a_refusal(text: str) -> None:
     except InvalidArgument:
         return
     assert parts.scheme in {"http", "https"}
+
+
+@given(st.text(alphabet="axn-_.%01f:[]\u00df", min_size=1, max_size=70))
+def test_any_host_that_is_taken_can_be_looked_up(host: str) -> None:
+    try:
+        name = parse_source_url(f"http://{host}/film").hostname or ""
+    except InvalidArgument:
+        return
+    assert literal_address(name) or name.encode("idna")
+    assert URL(f"http://{host}/film").host
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700:4700::1111"])

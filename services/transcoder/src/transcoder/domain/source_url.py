@@ -10,6 +10,11 @@ from chassis.errors import InvalidArgument
 
 MAX_URL_CHARACTERS = 2048
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
+# What is no label of a name, no resolver should ever see: some would raise, some would read it their own way.
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_MAX_NAME_CHARACTERS = 253
+# A host that ends so is an address: '127.1', '0x7f.1' and '127.0.0.1.' are ones to some libraries.
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _PORTS = {"http": 80, "https": 443}
 # Addresses that embed an IPv4 address, which some gateway on the way might follow: NAT64 (RFC 6052), 6to4,
 # Teredo.
@@ -34,8 +39,8 @@ def parse_source_url(url: str) -> SplitResult:
         raise _refused(url, "it must be a URL with a valid host and port") from error
     if parts.scheme not in _PORTS:
         raise _refused(url, "it must begin with http:// or https://")
-    if not parts.hostname or port == 0:
-        raise _refused(url, "it must name a host")
+    if not parts.hostname or port == 0 or not _is_host(parts.hostname):
+        raise _refused(url, "it must name a host, or give its address as '192.0.2.1' or '[2001:db8::1]'")
     if parts.username is not None or parts.password is not None:
         raise _refused(url, "it must not carry a user name or password, which would be stored and shown")
     return parts
@@ -82,6 +87,24 @@ def private_host(host: str) -> InvalidArgument:
         reason="PRIVATE_ADDRESS",
         field="source_url",
     )
+
+
+def _is_host(host: str) -> bool:
+    """Whether this is a name that DNS can know, or an address in the form that all read alike."""
+    if literal_address(host):
+        return "%" not in host  # a zone is of this machine alone
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _MAX_NAME_CHARACTERS or not all(map(_LABEL.fullmatch, labels)):
+        return False
+    return not _NUMBER.fullmatch(labels[-1]) and _is_idna(host)
+
+
+def _is_idna(host: str) -> bool:
+    try:
+        host.encode().decode("idna").encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _port(parts: SplitResult) -> int:
