@@ -6,6 +6,8 @@ import json
 import signal
 import socket
 import subprocess
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,27 @@ from support.ports import free_base
 from support.stack import Stack, running_stack
 from weir_cli import programs
 
+SERVED_DEADLINE_S = 30.0
+
 PROCESSES = {"nats-server", "distributor", "abr", "transcoder", "hls_gateway", "envoy"}
 
 
 def _get(url: str) -> tuple[int, str]:
     with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - a test's own suite
         return response.status, response.read().decode()
+
+
+def _wait_served(url: str) -> None:
+    """Wait until the door has seen that those behind it are back: it looks at them once a second."""
+    deadline = time.monotonic() + SERVED_DEADLINE_S
+    while True:
+        try:
+            assert _get(url)[0] == 200
+        except urllib.error.HTTPError:
+            assert time.monotonic() < deadline, f"{url} is not served"
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _post(url: str, document: Any) -> Any:
@@ -112,7 +129,7 @@ def test_killed_process_comes_back_and_the_suite_with_it(killable: Stack, name: 
     pid = killable.kill(name)
     killable.wait_restarted(name, pid)
     killable.wait_healthy()
-    assert _get(f"{killable.url}/api/v1/recordings")[0] == 200
+    _wait_served(f"{killable.url}/api/v1/recordings")
     assert f"{name} was killed by signal 9" in killable.log("weir")
 
 
