@@ -109,11 +109,15 @@ class Lane(StrEnum):
     REST = "rest"
     DRIVE = "drive"  # one per job, kept until the job has ended
     FETCH = "fetch"
+    LIVE = "live"  # one per start of a pulled stream, kept until the stream is stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One thing to be done by any worker: a chunk's number, "audio", "drive" or "fetch"."""
+    """One thing to be done by any worker: a chunk's number, "audio", "drive" or "fetch".
+
+    In the lane LIVE `recording_id` is the stream, `job_id` the start, and `name` the incarnation.
+    """
 
     lane: Lane
     recording_id: str

@@ -29,6 +29,7 @@ _MAX_TAKEN = 50_000  # tasks of one lane that may be worked on at a time
 _STATUS = "Status"
 _STORE_FAILED = 10077  # JetStream's error code for a stream that has no room
 _ENCODING = (Lane.FIRST, Lane.REST)
+_LIVE_ACK_WAIT_S = 3.0  # viewers wait while nobody pulls
 
 
 async def open_queue(client: Client, *, replicas: int, ack_wait_s: float) -> JetStreamQueue:
@@ -45,7 +46,9 @@ async def open_queue(client: Client, *, replicas: int, ack_wait_s: float) -> Jet
     js = jetstream(client)
     await ensure_stream(js, stream)
     for lane in Lane:
-        await _ensure_consumer(js, lane, ack_wait_s)
+        await _ensure_consumer(
+            js, lane, min(ack_wait_s, _LIVE_ACK_WAIT_S) if lane is Lane.LIVE else ack_wait_s
+        )
     return JetStreamQueue(client)
 
 

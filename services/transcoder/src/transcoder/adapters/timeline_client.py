@@ -22,7 +22,7 @@ READ_DEADLINE_S = 60.0
 # What only says that somebody else appended first, one of our own processes among them.
 _RACES = frozenset({"SEQUENCE_CONFLICT", "TIMELINE_ENDED"})
 
-_CONTAINERS = {
+CONTAINERS = {
     Container.CMAF: timeline_pb2.CONTAINER_CMAF,
     Container.TS: timeline_pb2.CONTAINER_TS,
 }
@@ -47,7 +47,7 @@ class TimelineClient:
         stream = timeline_pb2.Stream(
             stream_id=job.recording_id,
             kind=timeline_pb2.STREAM_KIND_VOD,
-            container=_CONTAINERS[job.container],
+            container=CONTAINERS[job.container],
             title=job.title,
             recording_id=job.recording_id,
             target_duration_s=job.target_duration_s,
@@ -136,13 +136,14 @@ def _fold(announced: Announced, record: timeline_pb2.SequencedRecord) -> Announc
 
 def _entry(entry: Entry) -> timeline_pb2.Entry:
     if isinstance(entry, RenditionInfo):
-        return timeline_pb2.Entry(rendition=_rendition(entry))
+        return timeline_pb2.Entry(rendition=write_rendition(entry))
     if isinstance(entry, StoredSegment):
         return timeline_pb2.Entry(segment=_segment(entry))
     return timeline_pb2.Entry(ended=timeline_pb2.Ended())
 
 
-def _rendition(info: RenditionInfo) -> timeline_pb2.Rendition:
+def write_rendition(info: RenditionInfo) -> timeline_pb2.Rendition:
+    """Write what is measured of a rendition."""
     return timeline_pb2.Rendition(
         rendition_id=info.rendition_id,
         media_kind=_MEDIA_KINDS[info.media_kind],
@@ -170,11 +171,12 @@ def _segment(segment: StoredSegment) -> timeline_pb2.Segment:
         size_bytes=segment.size_bytes,
         init_key=segment.init_key,
         init_size_bytes=segment.init_size_bytes,
-        iframes=[_iframe(iframe) for iframe in segment.iframes],
+        iframes=[write_iframe(iframe) for iframe in segment.iframes],
     )
 
 
-def _iframe(iframe: IFrameRange) -> timeline_pb2.IFrame:
+def write_iframe(iframe: IFrameRange) -> timeline_pb2.IFrame:
+    """Write where an I-frame lies."""
     return timeline_pb2.IFrame(
         offset_bytes=iframe.offset_bytes, size_bytes=iframe.size_bytes, duration_s=iframe.duration_s
     )

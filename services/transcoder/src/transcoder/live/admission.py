@@ -1,0 +1,89 @@
+"""Let publishers in: the first stays, unless it is silent or another one asks to take its place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+from chassis.errors import AlreadyExists, Unavailable
+from chassis.telemetry import STREAM, log
+from transcoder.domain.live_settings import Beat, LiveSettings
+from transcoder.ingest.publication import PublishClaim
+from transcoder.live.ownership import Owners, taken_over
+from transcoder.live.session import LiveSession, Ports, Running, SessionRules
+
+# A publisher whose media ceased so long ago has lost its connection without knowing it.
+SILENT_S = 3.0
+# How long the last media of a publisher that has gone may take to be announced.
+_FINISH_S = 5.0
+_ASK_AGAIN_S = 0.2
+
+
+class Admission:
+    """See `ingest.publication.Publishers`; also runs what this process pulls."""
+
+    def __init__(self, owners: Owners, ports: Ports, rules: SessionRules) -> None:
+        self._owners = owners
+        self._ports = ports
+        self._rules = rules
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._running: Running = set()
+        self._stopping = False
+
+    async def admit(self, claim: PublishClaim) -> LiveSession:
+        """Let a publisher in; see `ingest.publication.Publishers.admit`."""
+        settings = await self._ports.settings.admit(claim.stream_key, claim.stream_id)
+        session = await self.begin(settings, claim.protocol, take_over=claim.take_over)
+        log.info("publisher let in", protocol=claim.protocol, peer=claim.peer, **{STREAM: settings.stream_id})
+        return session
+
+    async def begin(self, settings: LiveSettings, protocol: str, *, take_over: bool = False) -> LiveSession:
+        """Own a stream, and begin a session that feeds it.
+
+        Raises:
+            AlreadyExists: PUBLISHER_PRESENT; somebody else feeds it.
+            FailedPrecondition: It has ended.
+            Unavailable: NATS or the distributor is away, or this process stops.
+        """
+        if self._stopping:
+            raise Unavailable("this server stops: connect again", reason="STOPPING", retry_delay_s=1.0)
+        turn = self._turns.setdefault(settings.stream_id, asyncio.Lock())
+        async with turn:
+            await self._make_room(settings.stream_id, take_over=take_over)
+            ownership = await self._owners.acquire(settings)
+            return LiveSession(self._ports, self._rules, ownership, protocol, self._running)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Let publishers in for as long as the block lasts; then hand all streams over."""
+        try:
+            yield
+        finally:
+            self._stopping = True
+            await asyncio.gather(*(session.hand_over() for session in self._running))
+            await self._owners.stop()
+
+    async def _make_room(self, stream_id: str, *, take_over: bool) -> None:
+        """See to it that nobody else feeds a stream, or refuse."""
+        state = await self._finished(stream_id)
+        if state is None or not state.is_feeding:
+            return
+        if not take_over and state.silent_s < SILENT_S:
+            raise AlreadyExists(
+                f"stream {stream_id!r} has a publisher already: disconnect it first, or ask to take over",
+                reason="PUBLISHER_PRESENT",
+                protocol=state.protocol,
+            )
+        if ownership := self._owners.find(stream_id):
+            await self._owners.release(ownership, taken_over())
+
+    async def _finished(self, stream_id: str) -> Beat | None:
+        """Ask for the owner's state, once the last media of a publisher that has gone are announced."""
+        deadline = asyncio.get_running_loop().time() + _FINISH_S
+        state = await self._owners.state(stream_id)
+        while state and state.is_finishing and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_ASK_AGAIN_S)
+            state = await self._owners.state(stream_id)
+        return state

@@ -1,0 +1,59 @@
+"""Make whole what a run has left on the ledger: open segments are closed, what renditions lack are gaps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chassis.errors import NotFound
+from chassis.telemetry import MSN, RENDITION, STREAM, log
+from transcoder.domain.live_timeline import PlacedSegment, Remains, close_runs
+from transcoder.live.ownership import Ownership
+from transcoder.live.spent_parts import SpentParts
+from transcoder.live.storing import Shelf
+from transcoder.ports import MediaStore
+
+_ENTRIES_PER_RECORD = 500
+
+
+class Closing:
+    """Closes runs that are over."""
+
+    def __init__(self, media: MediaStore, spent: SpentParts, *, hold_s: float) -> None:
+        self._media = media
+        self._spent = spent
+        self._hold_s = hold_s
+
+    async def close(self, ownership: Ownership) -> None:
+        """Append what makes all runs so far whole; nothing if they are.
+
+        Raises:
+            FailedPrecondition, Unavailable: As `Ownership.append`.
+        """
+        shelf = Shelf(self._media, ownership, hold_s=self._hold_s)
+        closings = close_runs(ownership.timeline)
+        segments = [await self._segment(shelf, ownership, closing) for closing in closings]
+        for first in range(0, len(segments), _ENTRIES_PER_RECORD):
+            await ownership.append(segments[first : first + _ENTRIES_PER_RECORD])
+        for closing in closings:
+            if isinstance(closing, Remains):
+                keys = [part.media.key for part in closing.parts if part.media]
+                self._spent.add(keys, target_duration_s=ownership.settings.target_duration_s)
+
+    async def _segment(
+        self, shelf: Shelf, ownership: Ownership, closing: Remains | PlacedSegment
+    ) -> PlacedSegment:
+        """Store a segment made of its parts; a gap if they cannot be read any more."""
+        if isinstance(closing, PlacedSegment):
+            return closing
+        segment = closing.segment
+        try:
+            data = b"".join([await self._media.get(part.media.key) for part in closing.parts if part.media])
+        except NotFound:
+            data = b""
+        names = {STREAM: ownership.stream_id, RENDITION: segment.rendition_id, MSN: segment.msn}
+        log.info("segment of a run that is over closed", **names, is_gap=not data)
+        if not data:
+            return segment
+        media = shelf.segment_object(segment.rendition_id, segment.msn, data)
+        await shelf.put(media.key, data)
+        return replace(segment, media=media, init=closing.parts[0].init)

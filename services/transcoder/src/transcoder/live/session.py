@@ -1,0 +1,213 @@
+"""One publisher's connection: its bytes go through one encoder, and what comes out is announced.
+
+What reads from the publisher and what works on its bytes are two tasks: when the publisher goes, or its
+protocol is cancelled, the work goes on to its orderly end, so that the last second is announced as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from chassis.errors import InvalidArgument, Unavailable, WeirError
+from chassis.telemetry import STREAM, log
+from transcoder.domain.encoding import EncodeError, EncodeProgress
+from transcoder.domain.live_plan import LivePlan, plan_live
+from transcoder.domain.live_timeline import begin_run
+from transcoder.live.announcing import Announcer
+from transcoder.live.closing import Closing
+from transcoder.live.feed import Feed
+from transcoder.live.head import Head, read_head
+from transcoder.live.ownership import Ownership
+from transcoder.live.ports import HeadProber, LiveEncode, LiveEncoder, LiveSettingsSource
+from transcoder.live.spent_parts import SpentParts
+from transcoder.live.storing import Shelf
+from transcoder.live.together import together
+from transcoder.ports import Clock, MediaStore
+from transcoder.service_beat import CLEAN_UP_S, end_task, while_beating
+
+_SLOW_RATIO = 0.97
+_SLOW_AFTER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What sessions need."""
+
+    media: MediaStore
+    settings: LiveSettingsSource
+    probe: HeadProber
+    encoder: LiveEncoder
+    spent: SpentParts
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRules:
+    """How sessions go."""
+
+    silence_s: float = 10.0
+    """A publisher that sends nothing for so long has gone."""
+    hold_s: float = 60.0
+    """How long objects are held while storage is away."""
+
+
+Running = set["LiveSession"]
+
+
+class LiveSession:
+    """See `ingest.publication.Session`."""
+
+    def __init__(
+        self, ports: Ports, rules: SessionRules, ownership: Ownership, protocol: str, running: Running
+    ) -> None:
+        """Begin a session; it is among `running` from `run` on, until all is announced."""
+        self._ports = ports
+        self._rules = rules
+        self._ownership = ownership
+        self._feed = Feed(ports.clock)
+        self._filling: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._handed_over = False
+        self._recovery: asyncio.Task[None] | None = None
+        self._running = running
+        self.announced_s = 0.0
+        ownership.join(protocol, self._feed)
+
+    @property
+    def stream_id(self) -> str:
+        return self._ownership.stream_id
+
+    async def run(self, demuxer: str, pieces: AsyncIterator[bytes]) -> None:
+        """Make the stream out of what comes; see `ingest.publication.Session.run`."""
+        if self._handed_over:
+            raise _stopping()
+        self._work = asyncio.create_task(self._make(demuxer), name=f"live {self.stream_id}")
+        self._running.add(self)
+        self._work.add_done_callback(self._note_over)
+        self._filling = asyncio.create_task(self._feed.fill(pieces, silence_s=self._rules.silence_s))
+        try:
+            await asyncio.wait((self._work, self._filling), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._end_feed()
+            await end_task(self._filling, patience_s=CLEAN_UP_S)
+        await asyncio.shield(self._work)
+        if self._handed_over:
+            raise _stopping()
+        self._filling.result()
+
+    async def hand_over(self) -> None:
+        """Bring what has come to an orderly end, and send the publisher away."""
+        self._handed_over = True
+        self._end_feed()
+        if self._filling:
+            self._filling.cancel()
+        await self.finished()
+
+    async def finished(self) -> None:
+        """Wait until all is announced that will be; how it went is for `run` to tell."""
+        if self._work:
+            await asyncio.wait((self._work,))
+
+    def _note_over(self, work: asyncio.Task[None]) -> None:
+        self._running.discard(self)
+        if not work.cancelled() and (error := work.exception()):  # `run` may be there no longer to raise it
+            log.info("live session failed", error=str(error), **{STREAM: self.stream_id})
+
+    def _end_feed(self) -> None:
+        self._feed.end()
+        self._ownership.leave(self._feed)
+
+    async def _make(self, demuxer: str) -> None:
+        """Work on the bytes until they end or the stream is lost, and tell people of media that are none."""
+        async with self._ownership.turn:
+            try:
+                await while_beating(self._encode(demuxer), self._ownership.until_lost())
+            except InvalidArgument as error:
+                await self._report(error.message)
+                raise
+            except EncodeError as error:
+                log.warning("live encode failed", error=str(error), **{STREAM: self.stream_id})
+                await self._report(str(error))
+                raise Unavailable("the encoder failed: connect again", reason="ENCODER_FAILED") from error
+
+    async def _encode(self, demuxer: str) -> None:
+        head = await read_head(self._feed, self._ports.probe, demuxer)
+        if head is None:
+            return
+        settings = self._ownership.settings
+        plan = plan_live(
+            head.source,
+            rungs=settings.rungs,
+            container=settings.container,
+            target_duration_s=settings.target_duration_s,
+            part_target_s=settings.part_target_s,
+        )
+        closing = Closing(self._ports.media, self._ports.spent, hold_s=self._rules.hold_s)
+        await closing.close(self._ownership)  # what a run has left that died with its owner
+        await self._announce(plan, head)
+        await closing.close(self._ownership)
+
+    async def _announce(self, plan: LivePlan, head: Head) -> None:
+        now = self._feed.first_time or self._ports.clock()
+        run = begin_run(self._ownership.timeline, now)
+        self._recovery = None
+        log.info("live run begins", run=run.discontinuity_sequence, **{STREAM: self.stream_id})
+        announcer = Announcer(
+            self._ports.media,
+            self._ports.spent,
+            self._ownership,
+            run,
+            Shelf(self._ports.media, self._ownership, hold_s=self._rules.hold_s),
+            plan.rendition_ids,
+            self._note_announced,
+        )
+        async with self._ports.encoder.encode(plan, on_progress=_Pace(self.stream_id).note) as encode:
+            await together(self._give(encode, head.data), announcer.announce(encode.outputs()))
+        log.info("live run ends", run=run.discontinuity_sequence, **{STREAM: self.stream_id})
+
+    async def _give(self, encode: LiveEncode, head: bytes) -> None:
+        data = head
+        while data:
+            await encode.write(data)
+            data = await self._feed.take()
+        await encode.finish()
+
+    def _note_announced(self, announced_s: float) -> None:
+        """Take down how much of the run is announced; people may have been told that no media can be had."""
+        self.announced_s = announced_s
+        self._recovery = self._recovery or asyncio.create_task(self._report(""))
+
+    async def _report(self, error: str) -> None:
+        try:
+            await self._ports.settings.report(self.stream_id, self._ownership.opened, error)
+        except WeirError as failure:
+            log.warning("failure could not be told", error=failure.message, **{STREAM: self.stream_id})
+
+
+class _Pace:
+    """Notices an encoder that does not keep up with its publisher."""
+
+    def __init__(self, stream_id: str) -> None:
+        self._stream_id = stream_id
+        self._slow_since_s: float | None = None
+
+    def note(self, progress: EncodeProgress) -> None:
+        """Take down how fast it is; tell once per stretch of slowness."""
+        now_s = asyncio.get_running_loop().time()
+        if not 0 < progress.speed_ratio < _SLOW_RATIO:
+            self._slow_since_s = None
+            return
+        self._slow_since_s = self._slow_since_s or now_s
+        if now_s - self._slow_since_s >= _SLOW_AFTER_S:
+            self._slow_since_s = now_s
+            log.warning(
+                "live encode is slower than real time",
+                speed_ratio=progress.speed_ratio,
+                **{STREAM: self._stream_id},
+            )
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("this server stops: connect again", reason="STOPPING", retry_delay_s=1.0)
