@@ -63,7 +63,7 @@ def build_video_command(run: Run, plan: EncodePlan, chunk: Chunk) -> list[str]:
     if video is None:
         raise ValueError("the plan has no video")
     pictures = _put_on_grid(_open_video(run, plan, video, chunk), video, plan.grid, chunk)
-    streams = _scale(pictures, video, plan.ladder)
+    streams = scale_pictures(pictures, video, plan.ladder)
     outputs = [
         ffmpeg.output(stream, url, **_video_flags(run, plan.grid, rung))
         for stream, url, rung in zip(streams, run.output_urls, plan.ladder, strict=True)
@@ -103,7 +103,7 @@ def build_audio_command(run: Run, plan: EncodePlan) -> list[str]:
         "frag_duration": 1_000_000,  # hand over each second's frames together
         "use_editlist": 0,  # the packager drops the encoder's priming, so that no edit list needs to skip it
     }
-    return _compile(run, [ffmpeg.output(sound, run.output_urls[0], **flags, **_mp4_flags(""))])
+    return _compile(run, [ffmpeg.output(sound, run.output_urls[0], **flags, **mp4_flags(""))])
 
 
 def _compile(run: Run, outputs: Sequence[Any]) -> list[str]:
@@ -163,7 +163,7 @@ def _put_on_grid(pictures: Any, video: VideoTrack, grid: Grid, chunk: Chunk) -> 
     )
 
 
-def _scale(pictures: Any, video: VideoTrack, ladder: Sequence[Rung]) -> list[Any]:
+def scale_pictures(pictures: Any, video: VideoTrack, ladder: Sequence[Rung]) -> list[Any]:
     """Scale to the top rung, from that to the next, and so on: that is half the work."""
     streams: list[Any] = []
     for rung in reversed(ladder):
@@ -211,11 +211,12 @@ def _video_flags(run: Run, grid: Grid, rung: Rung) -> dict[str, Any]:
         **({"threads": run.thread_count} if run.thread_count else {}),
         # hand over each GOP as it is finished; delay_moov: with the first GOP, the moov tells in an edit list
         # how much B-frames delay display (negative offsets need none, but then libav shows all too late)
-        **_mp4_flags("+frag_keyframe+delay_moov"),
+        **mp4_flags("+frag_keyframe+delay_moov"),
     }
 
 
-def _mp4_flags(more: str) -> dict[str, Any]:
+def mp4_flags(more: str) -> dict[str, Any]:
+    """Tell how to write an fMP4 into a pipe, with `more` movflags."""
     return {
         "f": "mp4",
         # empty_moov: all samples are in fragments; default_base_moof: each is addressed from its own moof;

@@ -100,6 +100,18 @@ class FfmpegProcess:
             for read in reads:
                 read.cancel()
 
+    async def write(self, data: bytes) -> None:
+        """Feed its stdin; wait while it has enough. Once it takes no more, the bytes are dropped."""
+        if self._process.stdin and not self._process.stdin.is_closing():
+            with suppress(ConnectionError):
+                self._process.stdin.write(data)
+                await self._process.stdin.drain()
+
+    def end_input(self) -> None:
+        """Let it see the end of its stdin, behind all that was written."""
+        if self._process.stdin:
+            self._process.stdin.close()
+
     async def wait(self) -> int:
         """Wait for its end behind that of its outputs; return its status, negative if a signal killed it."""
         async with asyncio.timeout(self._limits.stall_timeout_s):
@@ -107,6 +119,7 @@ class FfmpegProcess:
 
     async def stop(self) -> None:
         """End it if it still runs: ask first, then kill."""
+        self.end_input()  # a read of it would outlast the asking
         if self._process.returncode is not None:
             return
         try:
@@ -170,6 +183,7 @@ async def run_ffmpeg(
     output_count: int,
     limits: ProcessLimits,
     on_progress: Callable[[Progress], None],
+    is_fed: bool = False,
 ) -> AsyncIterator[FfmpegProcess]:
     """Start an ffmpeg for the time of a block; however the block is left, it is dead afterwards.
 
@@ -178,6 +192,7 @@ async def run_ffmpeg(
         output_count: How many outputs it has.
         limits: The bounds within which it runs.
         on_progress: Called when its progress has moved, while the outputs are being taken.
+        is_fed: Its stdin is a pipe, to be fed with `write`; else it is empty.
     """
     async with AsyncExitStack() as stack:
         pipes = [os.pipe() for _ in range(output_count + 2)]
@@ -187,7 +202,7 @@ async def run_ffmpeg(
             process = await asyncio.create_subprocess_exec(
                 *(("nice", "-n", str(limits.niceness)) if limits.niceness else ()),
                 *build_command([f"pipe:{end}" for end in outputs], f"pipe:{progress}"),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if is_fed else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=stderr,
                 pass_fds=(*outputs, progress),

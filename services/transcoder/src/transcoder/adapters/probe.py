@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import PIPE
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,14 +67,31 @@ async def probe(path: Path, limits: ProbeLimits = ProbeLimits()) -> Source:
     if not size_bytes:
         raise _refuse("EMPTY_SOURCE", "it has 0 bytes")
     timeout_s = limits.base_timeout_s + size_bytes / limits.read_bytes_per_s
-    answer = await _ask_child(path, limits, timeout_s)
+    return await ask_child((CHILD, str(path)), limits, timeout_s)
+
+
+async def ask_child(
+    command: Sequence[str], limits: ProbeLimits, timeout_s: float, *, stdin: bytes = b""
+) -> Source:
+    """Let a probing process measure a source.
+
+    Args:
+        command: Its module and arguments; the limits are added, as JSON.
+        limits: What it may cost.
+        timeout_s: Its deadline.
+        stdin: What it can read there.
+
+    Raises:
+        InvalidArgument: It refused the source, or broke on it.
+    """
+    answer = await _run_child(command, limits, timeout_s, stdin)
     if answer.source is None:
         refusal = answer.refusal or _Refusal(reason="PROBE_LIMIT", message="the probe gave no answer")
         raise _refuse(refusal.reason, refusal.message)
     return answer.source
 
 
-async def _ask_child(path: Path, limits: ProbeLimits, timeout_s: float) -> _Answer:
+async def _run_child(command: Sequence[str], limits: ProbeLimits, timeout_s: float, stdin: bytes) -> _Answer:
     words = {
         "max_pixel_count": limits.max_pixel_count,
         "max_duration_s": limits.max_duration_s,
@@ -81,14 +99,14 @@ async def _ask_child(path: Path, limits: ProbeLimits, timeout_s: float) -> _Answ
         "cpu_s": timeout_s + 1,
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", CHILD, str(path), json.dumps(words)),
-        stdin=DEVNULL,
+        *(sys.executable, "-P", "-m", *command, json.dumps(words)),
+        stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
     )
     try:
         async with asyncio.timeout(timeout_s):
-            output, errors = await process.communicate()
+            output, errors = await process.communicate(stdin)
     except TimeoutError:
         raise _refuse("PROBE_LIMIT", f"it takes more than {timeout_s:.0f} s to read") from None
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -47,9 +47,9 @@ def measure(path: str, *, max_pixel_count: int, max_duration_s: float) -> Source
         RefusalError: It cannot be a source.
     """
     with _open(path) as container:
-        scans = [Scan(stream) for stream in _choose_streams(container)]
+        scans = [Scan(stream) for stream in choose_streams(container)]
         for scan in scans:
-            _check_pixels(scan.stream, max_pixel_count)
+            check_pixels(scan.stream, max_pixel_count)
         _read(container, scans)
         found = {scan.stream.type: scan for scan in scans if scan.times}
         video = found["video"].describe_video() if "video" in found else None
@@ -84,7 +84,7 @@ def _open(path: str) -> Any:
         raise RefusalError("NOT_MEDIA", f"it cannot be read as media: {said.strip()}") from error
 
 
-def _choose_streams(container: Any) -> list[Any]:
+def choose_streams(container: Any) -> list[Any]:
     """Take the best video and the best audio stream: the default one, else the largest, else the first."""
     videos = [stream for stream in container.streams.video if not stream.disposition & COVER_ART]
     audios = list(container.streams.audio)
@@ -102,7 +102,8 @@ def _worth(stream: Any) -> tuple[bool, int]:
     return is_default, stream.width * stream.height if stream.type == "video" else -stream.index
 
 
-def _check_pixels(stream: Any, max_pixel_count: int) -> None:
+def check_pixels(stream: Any, max_pixel_count: int) -> None:
+    """Refuse pictures that would take too much memory."""
     if stream.type == "video" and stream.width * stream.height > max_pixel_count:
         raise RefusalError(
             "PICTURE_TOO_LARGE",
@@ -149,8 +150,8 @@ def _short_name(container: Any) -> str:
     return next((name for name in names if name in DEMUXERS), names[0])
 
 
-def main(path: str, limits: dict[str, Any]) -> dict[str, Any]:
-    """Measure under limits; answer with the source or the refusal."""
+def answer_under_limits(measure: Callable[[], Source], limits: dict[str, Any]) -> None:
+    """Measure under limits; print the source or the refusal."""
     for kind, value in (
         (resource.RLIMIT_AS, limits["memory_bytes"]),
         (resource.RLIMIT_CPU, int(limits["cpu_s"])),
@@ -158,16 +159,23 @@ def main(path: str, limits: dict[str, Any]) -> dict[str, Any]:
     ):
         resource.setrlimit(kind, (value, value))
     av.logging.set_level(av.logging.ERROR)  # so that errors tell what libav said last
+    print(json.dumps(_answer(measure), default=str))  # noqa: T201 - printing is how this process answers
+
+
+def _answer(measure: Callable[[], Source]) -> dict[str, Any]:
     try:
-        source = measure(
-            path, max_pixel_count=limits["max_pixel_count"], max_duration_s=limits["max_duration_s"]
-        )
+        return {"source": asdict(measure())}
     except RefusalError as refusal:
         return {"refusal": {"reason": refusal.reason, "message": str(refusal)}}
     except MemoryError:
         return {"refusal": {"reason": "PROBE_LIMIT", "message": "it takes too much memory to read"}}
-    return {"source": asdict(source)}
+
+
+def main(path: str, limits: dict[str, Any]) -> None:
+    """Measure a whole file under limits."""
+    bounds = {name: limits[name] for name in ("max_pixel_count", "max_duration_s")}
+    answer_under_limits(lambda: measure(path, **bounds), limits)
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], json.loads(sys.argv[2])), default=str))  # noqa: T201
+    main(sys.argv[1], json.loads(sys.argv[2]))

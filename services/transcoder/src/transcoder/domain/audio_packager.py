@@ -10,26 +10,20 @@ from transcoder.domain.codecs import AacConfig, read_aac_config, split_adts
 from transcoder.domain.fragment_writer import pack_fragment
 from transcoder.domain.fragments import FragmentReader, Sample
 from transcoder.domain.packager import (
-    MediaKind,
     PackagingError,
     PackedSegment,
     RenditionInfo,
     as_packaging_errors,
     require_track,
 )
-from transcoder.domain.plan import AUDIO_RENDITION_ID, AudioPlan, Container, EncodePlan
+from transcoder.domain.plan import AUDIO_RENDITION_ID, Container, EncodePlan
+from transcoder.domain.renditions import describe_audio, require_audio
 from transcoder.domain.timing import AAC_FRAME_SAMPLES
 from transcoder.domain.ts import pack_ts_segment, to_ticks
 from transcoder.domain.ts_packets import AccessUnit
 
 PRIMING_FRAMES = 1
 """Frames of silence with which ffmpeg's AAC encoder starts, before the first real sample."""
-
-AAC_LC_CODECS = "mp4a.40.2"
-"""What every audio encoding of ours is."""
-
-PEAK_RATIO = 1.25
-"""Peak over mean bitrate: AAC-LC moves bits between neighbouring frames."""
 
 
 class AudioPackager:
@@ -101,35 +95,8 @@ class AudioPackager:
 
     @cached_property
     def _rendition(self) -> RenditionInfo:
-        nothing = RenditionInfo(
-            rendition_id=AUDIO_RENDITION_ID,
-            name="Audio",
-            media_kind=MediaKind.AUDIO,
-            codecs="",
-            init=self._reader.init if self._plan.container is Container.CMAF else None,
-        )
-        return replace(add_audio(nothing, self._plan), media_kind=MediaKind.AUDIO, codecs=self._config.codecs)
-
-
-def add_audio(rendition: RenditionInfo, plan: EncodePlan) -> RenditionInfo:
-    """Say of a rendition that it carries the plan's audio too."""
-    audio = require_audio(plan)
-    return replace(
-        rendition,
-        media_kind=MediaKind.MUXED,
-        codecs=f"{rendition.codecs},{AAC_LC_CODECS}",
-        target_bps=rendition.target_bps + audio.audio_bps,
-        peak_bps=rendition.peak_bps + round(PEAK_RATIO * audio.audio_bps),
-        sample_rate_hz=audio.sample_rate_hz,
-        channel_count=audio.channel_count,
-        language=plan.source.audio.language if plan.source.audio else "",
-    )
-
-
-def require_audio(plan: EncodePlan) -> AudioPlan:
-    if plan.audio is None:
-        raise PackagingError("the plan has no audio")
-    return plan.audio
+        init = self._reader.init if self._plan.container is Container.CMAF else None
+        return describe_audio(self._plan, self._config, init=init)
 
 
 def time_adts_run(run: bytes, plan: EncodePlan, msn: int) -> list[AccessUnit]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
-from transcoder.domain.audio_packager import add_audio, time_adts_run
+from transcoder.domain.audio_packager import time_adts_run
 from transcoder.domain.boxes import ByteRange
 from transcoder.domain.chunks import Chunk
 from transcoder.domain.codecs import AvcConfig, read_avc_config
@@ -16,7 +16,6 @@ from transcoder.domain.fragments import FragmentReader, Sample, Track
 from transcoder.domain.ladder import Rung
 from transcoder.domain.packager import (
     IFrameRange,
-    MediaKind,
     PackagingError,
     PackedSegment,
     RenditionInfo,
@@ -24,6 +23,7 @@ from transcoder.domain.packager import (
     require_track,
 )
 from transcoder.domain.plan import Container, EncodePlan
+from transcoder.domain.renditions import add_audio, describe_video
 from transcoder.domain.ts import pack_ts_segment, to_annex_b, to_ticks
 from transcoder.domain.ts_packets import AccessUnit
 
@@ -152,16 +152,6 @@ class VideoPackager:
 
     @cached_property
     def _rendition(self) -> RenditionInfo:
-        rendition = RenditionInfo(
-            rendition_id=self._rung.name,
-            name=self._rung.name,
-            media_kind=MediaKind.VIDEO,
-            codecs=self._config.codecs,
-            width_pixels=self._config.width_pixels,
-            height_pixels=self._config.height_pixels,
-            frame_rate=self._grid.frame_rate,
-            target_bps=self._rung.video_bps,
-            peak_bps=self._rung.peak_bps,
-            init=self._reader.init if self._plan.container is Container.CMAF else None,
-        )
+        init = self._reader.init if self._plan.container is Container.CMAF else None
+        rendition = describe_video(self._rung, self._config, frame_rate=self._grid.frame_rate, init=init)
         return add_audio(rendition, self._plan) if self._plan.audio_is_muxed else rendition

@@ -1,0 +1,158 @@
+"""Build the command line of a live run's ffmpeg: a pure function of the plan, pinned by golden tests.
+
+What it shares with recordings is in ffmpeg_command; here are the reasons of what live needs besides: frames
+that come out soon after they went in, a grid that clocks of any quality end up on, and no end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import ffmpeg
+
+from transcoder.adapters.ffmpeg_command import DOWNMIXING_CODECS, GLOBAL_FLAGS, mp4_flags, scale_pictures
+from transcoder.domain.ladder import Rung
+from transcoder.domain.live_plan import HEAD_BYTES, HEAD_S, LIVE_DEMUXERS, LivePlan
+from transcoder.domain.plan import AudioPlan
+from transcoder.domain.source import VideoTrack
+
+JUMP_S = 10
+"""A gap in the source's times is filled if it is shorter, and closed if it is longer."""
+
+LOOKAHEAD_FRAMES = 5
+"""Frames that x264 waits for, to see how the picture goes on: each delays all by a frame.
+
+None at all would let it run into its rate buffer at each I-frame, and turn macroblock trees off; the 10 that
+veryfast has cost 17 % more time.
+"""
+
+DECODER_THREADS = 2
+"""Each beyond the first delays all by a frame; by default there are as many as cores. Two decode 4K60."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveCommand:
+    """How a live run's ffmpeg is to be run, as far as its command line says it."""
+
+    ffmpeg_path: str
+    output_urls: Sequence[str]
+    """Where each output goes, the rungs' and then the audio's: "pipe:7"."""
+    progress_url: str
+    preset: str = "veryfast"
+    thread_count: int = 0
+    """Threads of each encoder; 0: x264 decides by the number of cores."""
+    max_pixel_count: int = 7680 * 4320
+
+
+def build_live_command(run: LiveCommand, plan: LivePlan) -> list[str]:
+    """Encode a live source from stdin: decode once, put on the grid, scale in a cascade, an fMP4 per output.
+
+    Args:
+        run: With one output URL per rung of plan.ladder, and one for the audio if there is any.
+        plan: The run's.
+    """
+    source = ffmpeg.input("pipe:0", **_input_flags(run, plan))
+    outputs: list[Any] = []
+    if plan.source.video and plan.frame_rate:
+        pictures = source[str(plan.source.video.stream_index)]
+        pictures = _put_on_grid(pictures, plan.source.video, plan.frame_rate)
+        streams = scale_pictures(pictures, plan.source.video, plan.ladder)
+        outputs = [
+            ffmpeg.output(stream, url, **_video_flags(run, plan, rung))
+            for stream, url, rung in zip(streams, run.output_urls, plan.ladder, strict=False)
+        ]
+    if plan.source.audio and plan.audio:
+        sound = source[str(plan.source.audio.stream_index)]
+        outputs.append(ffmpeg.output(sound, run.output_urls[-1], **_audio_flags(plan.audio)))
+    head = [run.ffmpeg_path, *GLOBAL_FLAGS, "-progress", run.progress_url]
+    command: list[str] = ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=head)
+    return command
+
+
+def _input_flags(run: LiveCommand, plan: LivePlan) -> dict[str, Any]:
+    flags: dict[str, Any] = {
+        "f": LIVE_DEMUXERS[plan.source.demuxer],  # no content can choose another, such as hls or concat
+        "protocol_whitelist": "pipe",  # nothing within a source makes ffmpeg open a file or an address
+        "probesize": HEAD_BYTES,  # look for streams no farther than the probe did, for it has found them ...
+        "analyzeduration": HEAD_S * 1_000_000,  # ... and begin as soon as they are found
+        # times that jump by more go on where they were: else an hour's gap would be an hour of copies
+        "dts_delta_threshold": JUMP_S,  # in MPEG-TS and FLV
+        "dts_error_threshold": JUMP_S,  # in other containers
+        "max_pixels": run.max_pixel_count,  # a picture that grows in mid-stream shall not eat the memory
+        "reinit_filter": 0,  # if it changes, go on: a new filter graph would count frames from 0 again
+        "threads": DECODER_THREADS,
+    }
+    audio = plan.source.audio
+    if audio and plan.audio and audio.codec in DOWNMIXING_CODECS:
+        # broadcasts change between surround and stereo in mid-stream: a filter graph cannot, these can
+        flags["downmix"] = _layout(plan.audio)
+    return flags
+
+
+def _put_on_grid(pictures: Any, video: VideoTrack, rate: Fraction) -> Any:
+    """Make frames at a constant rate, from second 0 on, whatever times the source has.
+
+    ffmpeg counts from the source's earliest track. All is moved by less than a frame, so that the first
+    picture is on the grid: half-way between two frames, jitter would double some and drop others.
+    """
+    if video.interlaced:
+        # one frame out per frame in, so that the rate stays; progressive frames among them pass untouched
+        pictures = pictures.filter("bwdif", mode="send_frame", deint="interlaced")
+    drops_half = video.constant_frame_rate and (video.frame_rate / rate) % 2 == 0
+    put_off = 1 / (2 * video.frame_rate) if drops_half else Fraction(0)
+    per_frame = 1_000_000 / rate
+    moved = f"PTS-STARTPTS+round(STARTPTS/({per_frame}))*({per_frame})+{round(put_off * 1_000_000)}"
+    return (
+        pictures.filter("settb", "1/1000000")  # fine enough for any source; the filters below round to it
+        .filter("setpts", moved)
+        .filter("fps", rate, start_time=0, round="near")
+    )
+
+
+def _video_flags(run: LiveCommand, plan: LivePlan, rung: Rung) -> dict[str, Any]:
+    return {
+        "c:v": "libx264",
+        "preset": run.preset,
+        "profile:v": "high",
+        "b:v": rung.video_bps,
+        "maxrate": rung.peak_bps,  # BANDWIDTH is a promise: the rate buffer holds the encoder to it
+        "bufsize": rung.buffer_bits,
+        "bf": 0,  # B-frames wait for what they refer to; without them, a part holds exactly what it shows
+        "rc-lookahead": LOOKAHEAD_FRAMES,
+        "g": plan.gop_frames,  # an I-frame at each GOP of the grid ...
+        "keyint_min": plan.gop_frames,
+        "sc_threshold": 0,  # ... and nowhere else
+        "flags": "+cgop",  # nothing refers across a GOP's border
+        "fps_mode": "passthrough",  # frames are on the grid already: neither drop nor double any
+        "video_track_timescale": plan.video_grid.timescale,  # a frame is a whole number of ticks
+        **({"threads": run.thread_count} if run.thread_count else {}),
+        **mp4_flags("+frag_every_frame"),  # hand over each frame as it is finished
+    }
+
+
+def _audio_flags(audio: AudioPlan) -> dict[str, Any]:
+    """Tell how to make the audio.
+
+    Its filters are in a graph of their own: one that it shared with the picture would begin, and end, with
+    whatever comes last.
+    """
+    rate = audio.sample_rate_hz
+    filters = (
+        # silence where sound starts late or has gaps; what drifts is stretched by up to 1 ms per second
+        f"aresample={rate}:first_pts=0:min_hard_comp=0.05:async={rate // 1000}",
+        f"aformat=sample_fmts=fltp:channel_layouts={_layout(audio)}",  # what the encoder takes
+    )
+    return {
+        "af": ",".join(filters),
+        "c:a": "aac",
+        "b:a": audio.audio_bps,
+        "use_editlist": 0,  # the encoder's priming is dropped, so that no edit list needs to skip it
+        **mp4_flags("+frag_every_frame"),  # hand over each frame as it is finished
+    }
+
+
+def _layout(audio: AudioPlan) -> str:
+    return "mono" if audio.channel_count == 1 else "stereo"

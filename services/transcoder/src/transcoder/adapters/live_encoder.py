@@ -1,0 +1,164 @@
+"""Encode a live run with ffmpeg: bytes of a container in, parts and segments of all renditions out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+
+import imageio_ffmpeg
+
+from transcoder.adapters.encoder import EncoderSettings
+from transcoder.adapters.ffmpeg_process import (
+    FfmpegProcess,
+    FfmpegStalledError,
+    ProcessLimits,
+    Progress,
+    run_ffmpeg,
+)
+from transcoder.adapters.live_command import LiveCommand, build_live_command
+from transcoder.domain.encoding import EncodeError
+from transcoder.domain.live_cutter import LiveMedia
+from transcoder.domain.live_plan import LivePlan
+from transcoder.domain.live_run import LiveRun
+from transcoder.domain.live_speed import LiveProgress, SpeedMark, measure_speed
+from transcoder.domain.packager import PackagingError
+
+TASK = "live run"
+
+
+class LiveEncoder:
+    """Runs one ffmpeg per live run."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        self._settings = settings
+        self._ffmpeg_path = settings.ffmpeg_path or imageio_ffmpeg.get_ffmpeg_exe()
+
+    def encode(
+        self, plan: LivePlan, *, on_progress: Callable[[LiveProgress], None] = lambda _: None
+    ) -> AbstractAsyncContextManager[LiveEncode]:
+        """Start a run's encoder for the time of a block; however it is left, ffmpeg is dead afterwards.
+
+            async with encoder.encode(plan, on_progress=note) as encode:
+                # in one task: await encode.write(data) ..., then await encode.finish()
+                # in another:  async for media in encode.outputs(): ...
+
+        Args:
+            plan: The run's.
+            on_progress: Called about twice a second while outputs are taken.
+        """
+        return self._encode(plan, on_progress)
+
+    @asynccontextmanager
+    async def _encode(
+        self, plan: LivePlan, on_progress: Callable[[LiveProgress], None]
+    ) -> AsyncIterator[LiveEncode]:
+        settings = self._settings
+        meter = _Meter(on_progress)
+        limits = ProcessLimits(
+            memory_bytes=settings.memory_bytes,
+            stall_timeout_s=settings.stall_timeout_s,
+            stop_timeout_s=settings.stop_timeout_s,
+        )
+        async with run_ffmpeg(
+            lambda urls, progress_url: build_live_command(self._command(urls, progress_url), plan),
+            output_count=len(plan.ladder) + (plan.audio is not None),
+            limits=limits,
+            on_progress=meter.note,
+            is_fed=True,
+        ) as process:
+            yield LiveEncode(process, LiveRun(plan), meter)
+
+    def _command(self, urls: Sequence[str], progress_url: str) -> LiveCommand:
+        return LiveCommand(
+            ffmpeg_path=self._ffmpeg_path,
+            output_urls=urls,
+            progress_url=progress_url,
+            preset=self._settings.preset,
+            thread_count=self._settings.thread_count,
+            max_pixel_count=self._settings.max_pixel_count,
+        )
+
+
+class LiveEncode:
+    """A run under way. One task writes, another takes the outputs."""
+
+    def __init__(self, process: FfmpegProcess, run: LiveRun, meter: _Meter) -> None:
+        self._process = process
+        self._run = run
+        self._meter = meter
+
+    async def write(self, data: bytes) -> None:
+        """Hand on the next bytes of the source; wait while the encoder has enough.
+
+        Once the encoder has ended they are dropped: `outputs` tells why it has.
+        """
+        with self._meter.waiting():
+            await self._process.write(data)
+
+    async def finish(self) -> None:
+        """End the source: the outputs end behind what was written."""
+        self._process.end_input()
+
+    async def outputs(self) -> AsyncGenerator[LiveMedia, None]:
+        """Take parts and segments as they are finished.
+
+        Those of one rendition come in order, renditions interleave; a segment follows its last part. The last
+        segments are shorter than usual. A slow taker holds the encoder up: memory stays flat.
+
+        Raises:
+            EncodeError: ffmpeg failed or stalled, or made other frames than planned.
+        """
+        exit_status = None
+        try:
+            async with aclosing(self._process.outputs()) as outputs:
+                async for number, data in outputs:
+                    for media in self._run.feed(number, data):
+                        yield media
+                    self._meter.media_s = self._run.end_s
+            exit_status = await self._process.wait()
+            _require_success(exit_status)
+            for media in self._run.finish():
+                yield media
+        except (PackagingError, FfmpegStalledError, TimeoutError) as error:
+            raise EncodeError(
+                str(error), task=TASK, exit_status=exit_status, last_words=self._process.last_words
+            ) from error
+
+
+def _require_success(exit_status: int) -> None:
+    if exit_status:
+        raise PackagingError(f"ffmpeg ended with status {exit_status}")
+
+
+class _Meter:
+    """Measures a run: how fast it goes, and how much its input waits."""
+
+    def __init__(self, on_progress: Callable[[LiveProgress], None]) -> None:
+        self.media_s = 0.0
+        self._on_progress = on_progress
+        self._clock = asyncio.get_running_loop().time
+        self._waited_s = 0.0
+        self._waiting_since: float | None = None
+        self._before = self._mark()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of a block as waiting, also while it is under way."""
+        self._waiting_since = self._clock()
+        try:
+            yield
+        finally:
+            self._waited_s += self._clock() - self._waiting_since
+            self._waiting_since = None
+
+    def note(self, _: Progress) -> None:
+        """Report what was since the last time: ffmpeg's own speed is the mean of the whole run."""
+        now = self._mark()
+        self._on_progress(measure_speed(self._before, now))
+        self._before = now
+
+    def _mark(self) -> SpeedMark:
+        now = self._clock()
+        under_way_s = 0.0 if self._waiting_since is None else now - self._waiting_since
+        return SpeedMark(wall_s=now, media_s=self.media_s, waited_s=self._waited_s + under_way_s)

@@ -1,0 +1,81 @@
+"""Turn the outputs of a live run's encoder into parts and segments of all its renditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from transcoder.domain.fragments import Sample
+from transcoder.domain.live_cutter import CmafCutter, LiveCutter, LiveMedia, LiveTrack
+from transcoder.domain.live_pictures import LivePictures
+from transcoder.domain.live_plan import LivePlan
+from transcoder.domain.live_sound import LiveSound
+from transcoder.domain.live_ts import TsCutter
+from transcoder.domain.plan import Container
+
+
+class LiveRun:
+    """Cuts what one encoder writes: an fMP4 stream per rung, ascending, then one of audio if there is any.
+
+    Args:
+        plan: The run's.
+    """
+
+    def __init__(self, plan: LivePlan) -> None:
+        self._pictures = [LivePictures(plan, rung) for rung in plan.ladder]
+        self._sound = LiveSound(plan) if plan.audio else None
+        self._end_s = Fraction(0)
+        muxed = self._sound if plan.audio_is_muxed else None
+        is_ts = plan.container is Container.TS
+
+        def cutter_of(track: LiveTrack) -> LiveCutter:
+            return TsCutter(track, muxed) if is_ts else CmafCutter(track)
+
+        self._cutters = [cutter_of(pictures) for pictures in self._pictures]
+        self._sound_cutters = self._cutters if muxed else []
+        if self._sound and not muxed:
+            self._sound_cutters = [cutter_of(self._sound)]
+
+    @property
+    def end_s(self) -> float:
+        """How far what came reaches, in the rendition that is farthest."""
+        return float(self._end_s)
+
+    def feed(self, number: int, data: bytes) -> list[LiveMedia]:
+        """Take the next piece, of any size, of one output; return what it completes.
+
+        Raises:
+            PackagingError: The encoder made something else than was planned.
+        """
+        return list(self._feed_sound(data) if number == len(self._pictures) else self._feed(number, data))
+
+    def finish(self) -> list[LiveMedia]:
+        """Take the end of all outputs; return the last segments, which are shorter than usual.
+
+        Raises:
+            PackagingError: An output ended within a frame.
+        """
+        for pictures in self._pictures:
+            pictures.finish()
+        media = list(self._spread(self._sound.finish(self._end_s))) if self._sound else []
+        cutters = dict.fromkeys([*self._cutters, *self._sound_cutters])
+        return media + [item for cutter in cutters for item in cutter.finish()]
+
+    def _feed(self, number: int, data: bytes) -> Iterator[LiveMedia]:
+        pictures, cutter = self._pictures[number], self._cutters[number]
+        for sample in pictures.feed(data):
+            yield from cutter.take(sample)
+        self._end_s = max(self._end_s, pictures.end_s)
+        if self._sound:
+            yield from self._spread(self._sound.follow(self._end_s))
+
+    def _feed_sound(self, data: bytes) -> Iterator[LiveMedia]:
+        if self._sound:
+            yield from self._spread(self._sound.feed(data))
+            self._end_s = max(self._end_s, self._sound.end_s)
+
+    def _spread(self, samples: Iterable[Sample]) -> Iterator[LiveMedia]:
+        """Give sound to the rendition of its own, or to each rung that it is muxed into."""
+        for sample in samples:
+            for cutter in self._sound_cutters:
+                yield from cutter.take_sound(sample)
