@@ -7,12 +7,15 @@ from typing import Any
 
 import m3u8  # type: ignore[import-untyped]
 
+from hls_gateway.domain.names import PlaylistName
+from hls_gateway.domain.playlist.catalogue import playlist_names, render_playlist
 from hls_gateway.domain.stream import (
     Container,
     Ended,
     Entry,
     IFrame,
     MediaKind,
+    Part,
     Record,
     Rendition,
     Segment,
@@ -74,6 +77,7 @@ def a_segment(msn: int, rendition_id: str = "High", **fields: Any) -> Segment:
         **{
             "rendition_id": rendition_id,
             "msn": msn,
+            "start_s": msn * 4.0,
             "duration_s": 4.0,
             "object_key": f"streams/talk/{INCARNATION}/{rendition_id}/{msn:08d}-0a1b2c3d.m4s",
             "size_bytes": 2_000_000,
@@ -82,6 +86,33 @@ def a_segment(msn: int, rendition_id: str = "High", **fields: Any) -> Segment:
             **fields,
         }
     )
+
+
+def a_live_stream(**fields: Any) -> Stream:
+    """A sliding window of a minute, with parts of a second."""
+    return a_stream(**{"kind": StreamKind.LIVE, "part_target_s": 1.0, "dvr_window_s": 60.0, **fields})
+
+
+def a_part(msn: int, part: int, rendition_id: str = "High", **fields: Any) -> Part:
+    return Part(
+        **{
+            "rendition_id": rendition_id,
+            "msn": msn,
+            "part": part,
+            "duration_s": 1.0,
+            "object_key": f"streams/talk/{INCARNATION}/{rendition_id}/{msn:08d}.{part:03d}-0a1b2c3d.m4s",
+            "size_bytes": 500_000,
+            "init_key": f"streams/talk/{INCARNATION}/{rendition_id}/init-11223344.mp4",
+            "init_size_bytes": 700,
+            "independent": part == 0,
+            **fields,
+        }
+    )
+
+
+def a_whole(msn: int, rendition_id: str = "High", **fields: Any) -> tuple[Entry, ...]:
+    """A segment of four parts, behind them."""
+    return (*(a_part(msn, part, rendition_id) for part in range(4)), a_segment(msn, rendition_id, **fields))
 
 
 def a_ts_segment(msn: int, rendition_id: str = "High", **fields: Any) -> Segment:
@@ -105,6 +136,12 @@ def timeline_of(*entries: Entry, stream: Stream | None = None) -> Timeline:
 
 
 END = Ended()
+
+
+def all_playlists(timeline: Timeline) -> dict[PlaylistName, str]:
+    """All playlists of a stream, written from nothing."""
+    rendered = {name: render_playlist(timeline, name, {}) for name in playlist_names(timeline)}
+    return {name: text for name, text in rendered.items() if text is not None}
 
 
 def read_playlist(text: str) -> Any:

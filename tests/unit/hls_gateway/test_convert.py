@@ -10,7 +10,17 @@ from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis.errors import DataLoss
 from hls_gateway.convert import to_record, to_stream
-from hls_gateway.domain.stream import Container, Ended, IFrame, MediaKind, Rendition, Segment, StreamKind
+from hls_gateway.domain.stream import (
+    Container,
+    Ended,
+    IFrame,
+    MediaKind,
+    Part,
+    Rendition,
+    Segment,
+    StreamKind,
+    Trimmed,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -22,8 +32,12 @@ def test_a_description_is_read() -> None:
         kind=pb.STREAM_KIND_LIVE,
         container=pb.CONTAINER_TS,
         target_duration_s=6,
+        part_target_s=0.5,
+        dvr_window_s=90.0,
+        record=True,
     )
     stream = to_stream(message)
+    assert (stream.part_target_s, stream.dvr_window_s, stream.record) == (0.5, 90.0, True)
     assert (stream.stream_id, stream.incarnation, stream.target_duration_s) == ("s", "ab", 6)
     assert (stream.kind, stream.container) == (StreamKind.LIVE, Container.TS)
 
@@ -48,11 +62,20 @@ def test_entries_are_read_in_order_and_others_passed_over() -> None:
         height_pixels=2, frame_rate_numerator=30000, frame_rate_denominator=1001, target_bps=5, peak_bps=6,
         channel_count=2, language="en", name="High",
     )  # fmt: skip
+    trimmed = pb.Trimmed(
+        rendition_id="High", first_msn=3, start_s=9.0, size_bytes=8, media_s=7.5, peak_bps=6.5
+    )
+    part = pb.Part(
+        rendition_id="High", msn=3, part=2, start_s=9.0, duration_s=0.5, independent=True, object_key="p",
+        size_bytes=4, init_key="i", init_size_bytes=7, discontinuity_sequence=1, gap=True,
+        program_date_time=segment.program_date_time,
+    )  # fmt: skip
     entries = [
         pb.Entry(opened=pb.Opened(owner="o")),
         pb.Entry(rendition=rendition),
         pb.Entry(rendition=pb.Rendition(rendition_id="of a newer kind")),
-        pb.Entry(part=pb.Part(rendition_id="High", msn=3)),
+        pb.Entry(trimmed=trimmed),
+        pb.Entry(part=part),
         pb.Entry(segment=segment),
         pb.Entry(),
         pb.Entry(ended=pb.Ended(rendition_id="High")),
@@ -65,9 +88,15 @@ def test_entries_are_read_in_order_and_others_passed_over() -> None:
             width_pixels=4, height_pixels=2, frame_rate=Fraction(30000, 1001), target_bps=5, peak_bps=6,
             channel_count=2, language="en", name="High",
         ),
+        Trimmed(rendition_id="High", first_msn=3, size_bytes=8, media_s=7.5, peak_bps=6.5),
+        Part(
+            rendition_id="High", msn=3, part=2, duration_s=0.5, independent=True, object_key="p",
+            size_bytes=4, init_key="i", init_size_bytes=7, discontinuity_sequence=1, gap=True,
+            program_date_time=NOON,
+        ),
         Segment(
-            rendition_id="High", msn=3, duration_s=4.0, discontinuity_sequence=1, object_key="k",
-            size_bytes=9, init_key="i", init_size_bytes=7, program_date_time=NOON,
+            rendition_id="High", msn=3, start_s=12.0, duration_s=4.0, discontinuity_sequence=1,
+            object_key="k", size_bytes=9, init_key="i", init_size_bytes=7, program_date_time=NOON,
             iframes=(IFrame(offset_bytes=1, size_bytes=2, duration_s=2.0),),
         ),
         Ended(rendition_id="High"),

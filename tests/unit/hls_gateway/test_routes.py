@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import InvalidArgument, NotFound
-from hls_gateway.domain.names import InitName, SegmentName
+from hls_gateway.domain.names import InitName, PlaylistName, SegmentName
 from hls_gateway.domain.stream import Container
 from hls_gateway.routes import (
     MediaRoute,
     PageRoute,
     PlaylistRoute,
     ProbeRoute,
+    Query,
     Route,
-    find_incarnation,
+    find_query,
     find_route,
 )
 
@@ -27,21 +28,21 @@ SEGMENT = SegmentName(msn=7, container=Container.CMAF)
 @pytest.mark.parametrize(
     ("path", "route"),
     [
-        ("/hls/talk/master.m3u8", PlaylistRoute("talk", "/hls/talk/master.m3u8")),
-        ("/hls/a.b-C_9/master.m3u8", PlaylistRoute("a.b-C_9", "/hls/a.b-C_9/master.m3u8")),
-        ("http://host:1/hls/talk/master.m3u8", PlaylistRoute("talk", "/hls/talk/master.m3u8")),
-        ("/hls/t%61lk/master.m3u8", PlaylistRoute("talk", "/hls/talk/master.m3u8")),
+        ("/hls/talk/master.m3u8", PlaylistRoute("talk", PlaylistName("master.m3u8"))),
+        ("/hls/a.b-C_9/master.m3u8", PlaylistRoute("a.b-C_9", PlaylistName("master.m3u8"))),
+        ("http://host:1/hls/talk/master.m3u8", PlaylistRoute("talk", PlaylistName("master.m3u8"))),
+        ("/hls/t%61lk/master.m3u8", PlaylistRoute("talk", PlaylistName("master.m3u8"))),
         (
             "/api/v1/recordings/talk/stream/master.m3u8",
-            PlaylistRoute("talk", "/api/v1/recordings/talk/stream/master.m3u8"),
+            PlaylistRoute("talk", PlaylistName("master.m3u8", is_absolute=True)),
         ),
         (
             "/hls/talk/variants/High/playlist.m3u8",
-            PlaylistRoute("talk", "/hls/talk/variants/High/playlist.m3u8"),
+            PlaylistRoute("talk", PlaylistName("playlist.m3u8", "High")),
         ),
         (
             "/hls/talk/variants/High/iframes.m3u8",
-            PlaylistRoute("talk", "/hls/talk/variants/High/iframes.m3u8"),
+            PlaylistRoute("talk", PlaylistName("iframes.m3u8", "High")),
         ),
         ("/hls/talk/variants/High/segment_7.m4s", MediaRoute("talk", "High", SEGMENT)),
         ("/hls/talk/variants/a/init.mp4", MediaRoute("talk", "a", InitName(file_name="init.mp4"))),
@@ -69,13 +70,46 @@ def test_a_path_has_its_route(path: str, route: Route) -> None:
     ],
 )
 def test_a_query_names_an_incarnation_or_none(query: str, incarnation: str) -> None:
-    assert find_incarnation(query.encode()) == incarnation
+    assert find_query(query.encode()).incarnation == incarnation
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", Query()),
+        ("_HLS_msn=12", Query(msn=12)),
+        ("i=3f2a&_HLS_msn=0&_HLS_part=3", Query(incarnation="3f2a", msn=0, part=3)),
+        ("_HLS_part=3&_HLS_msn=7&_HLS_skip=YES", Query(msn=7, part=3, skip=True)),
+        ("_HLS_skip=v2", Query(skip=True)),
+        ("_HLS_skip=NO&_HLS_push=1", Query()),
+        ("_HLS_msn=7&_HLS_msn=x", Query(msn=7)),
+    ],
+)
+def test_a_query_gives_directives(query: str, asked: Query) -> None:
+    assert find_query(query.encode()) == asked
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("_HLS_part=0", "_HLS_part needs _HLS_msn"),
+        ("_HLS_msn=", "_HLS_msn is '': it must be a whole number"),
+        ("_HLS_msn=-1", "_HLS_msn is '-1'"),
+        ("_HLS_msn=1.5", "_HLS_msn is '1.5'"),
+        ("_HLS_msn=" + "9" * 16, "at most 15 digits"),
+        ("_HLS_msn=\u0661", "_HLS_msn is"),
+        ("_HLS_msn=1&_HLS_part=x", "_HLS_part is 'x'"),
+    ],
+)
+def test_a_malformed_directive_is_refused(query: str, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        find_query(query.encode())
 
 
 @pytest.mark.parametrize("value", ["", "../x", "XYZ", "3F2A", "a" * 33, "\u00e4", "3f%32a"])
 def test_a_malformed_incarnation_is_refused(value: str) -> None:
     with pytest.raises(InvalidArgument, match="incarnation"):
-        find_incarnation(f"i={value}".encode())
+        find_query(f"i={value}".encode())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +163,7 @@ def test_no_bytes_break_the_parser(target: bytes) -> None:
     with suppress(InvalidArgument, NotFound):
         find_route(target)
     with suppress(InvalidArgument):
-        find_incarnation(target)
+        find_query(target)
 
 
 @given(

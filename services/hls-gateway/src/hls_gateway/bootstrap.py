@@ -91,6 +91,7 @@ async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
     finally:
         site.ready = False
         await asyncio.sleep(config.drain_s)
+        site.send_away()
         await server.stop(config.shutdown_grace_s)
 
 

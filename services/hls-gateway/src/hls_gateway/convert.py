@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from fractions import Fraction
 
 from weir.timeline.v1 import timeline_pb2 as pb
@@ -15,11 +15,13 @@ from hls_gateway.domain.stream import (
     Entry,
     IFrame,
     MediaKind,
+    Part,
     Record,
     Rendition,
     Segment,
     Stream,
     StreamKind,
+    Trimmed,
 )
 
 _KINDS = {
@@ -49,6 +51,9 @@ def to_stream(message: pb.Stream) -> Stream:
             kind=_KINDS[message.kind],
             container=_CONTAINERS[message.container],
             target_duration_s=message.target_duration_s,
+            part_target_s=message.part_target_s,
+            dvr_window_s=message.dvr_window_s,
+            record=message.record,
         )
     except KeyError as error:
         raise DataLoss(
@@ -69,6 +74,10 @@ def _entries(record: pb.Record) -> Iterator[Entry]:
                     yield _rendition(entry.rendition)
             case "segment":
                 yield _segment(entry.segment)
+            case "part":
+                yield _part(entry.part)
+            case "trimmed":
+                yield _trimmed(entry.trimmed)
             case "ended":
                 yield Ended(rendition_id=entry.ended.rendition_id)
 
@@ -91,12 +100,12 @@ def _rendition(message: pb.Rendition) -> Rendition:
 
 
 def _segment(message: pb.Segment) -> Segment:
-    has_time = message.HasField("program_date_time")
     return Segment(
         rendition_id=message.rendition_id,
         msn=message.msn,
+        start_s=message.start_s,
         duration_s=message.duration_s,
-        program_date_time=message.program_date_time.ToDatetime(UTC) if has_time else None,
+        program_date_time=_program_date_time(message),
         discontinuity_sequence=message.discontinuity_sequence,
         object_key=message.object_key,
         size_bytes=message.size_bytes,
@@ -108,3 +117,35 @@ def _segment(message: pb.Segment) -> Segment:
             for one in message.iframes
         ),
     )
+
+
+def _part(message: pb.Part) -> Part:
+    return Part(
+        rendition_id=message.rendition_id,
+        msn=message.msn,
+        part=message.part,
+        duration_s=message.duration_s,
+        program_date_time=_program_date_time(message),
+        discontinuity_sequence=message.discontinuity_sequence,
+        object_key=message.object_key,
+        size_bytes=message.size_bytes,
+        init_key=message.init_key,
+        init_size_bytes=message.init_size_bytes,
+        independent=message.independent,
+        gap=message.gap,
+    )
+
+
+def _trimmed(message: pb.Trimmed) -> Trimmed:
+    return Trimmed(
+        rendition_id=message.rendition_id,
+        first_msn=message.first_msn,
+        size_bytes=message.size_bytes,
+        media_s=message.media_s,
+        peak_bps=message.peak_bps,
+    )
+
+
+def _program_date_time(message: pb.Segment | pb.Part) -> datetime | None:
+    has_time = message.HasField("program_date_time")
+    return message.program_date_time.ToDatetime(UTC) if has_time else None

@@ -6,9 +6,10 @@ becomes a task.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from http import HTTPStatus
 
@@ -17,19 +18,23 @@ from opentelemetry.trace import SpanKind
 from chassis.errors import NotFound, WeirError
 from chassis.telemetry import log, trace_context, tracer
 from hls_gateway.domain import cache_rules
+from hls_gateway.domain.blocking import Place, is_hinted, reload_place
 from hls_gateway.domain.media import MediaObject
+from hls_gateway.domain.names import PartName, PlaylistName
 from hls_gateway.editions.edition import Edition
 from hls_gateway.http_errors import (
     CORS,
-    error_response,
     internal_response,
     method_response,
     refusal_response,
+    refused,
 )
-from hls_gateway.routes import MediaRoute, PageRoute, PlaylistRoute, ProbeRoute, find_incarnation, find_route
+from hls_gateway.http_held import HeldHint, HeldReload
+from hls_gateway.routes import MediaRoute, PageRoute, PlaylistRoute, ProbeRoute, Query, find_query, find_route
 from hls_gateway.service import GatewayService, HeldMedia, StreamedMedia
 from hls_gateway.webserver.content import Content, Representation
-from hls_gateway.webserver.messages import Later, Refusal, Request, Response, render_head
+from hls_gateway.webserver.held import Held, Relayed
+from hls_gateway.webserver.messages import Answer, Later, Refusal, Request, Response, render_head
 from hls_gateway.webserver.server import Site
 
 _PREFLIGHT = Response(
@@ -45,7 +50,6 @@ _PREFLIGHT = Response(
         ),
     ),
 )
-_QUIET = frozenset({HTTPStatus.NOT_FOUND})
 
 
 def print_playlist(text: str, *, cache_control: str) -> Content:
@@ -67,8 +71,11 @@ class GatewaySite:
         self.ready = False
         self._service = service
         self._pages = pages
+        # Parts that are being read, with those who wait for them; and the tasks that do it.
+        self._hints: dict[tuple[str, MediaRoute], list[tuple[HeldHint, Callable[[], Answer]]]] = {}
+        self._reads: set[asyncio.Task[None]] = set()
 
-    def answer(self, request: Request) -> Response | Later:
+    def answer(self, request: Request) -> Answer:
         """Answer a request, at once if it can be."""
         if request.method not in {b"GET", b"HEAD"}:
             return _PREFLIGHT if request.method == b"OPTIONS" else method_response(request.method)
@@ -76,12 +83,12 @@ class GatewaySite:
             path, _, query = request.target.partition(b"?")
             route = find_route(path)
             if isinstance(route, PlaylistRoute):
-                return self._playlist(request, route, find_incarnation(query))
+                return self._playlist(request, route, find_query(query))
             if isinstance(route, MediaRoute):
-                return self._media(request, route, find_incarnation(query))
+                return self._media(request, route, find_query(query))
             return self._page(request, route) if isinstance(route, PageRoute) else self._probe(route)
         except WeirError as error:
-            return _refused(request, error)
+            return refused(request, error)
 
     def refuse(self, refusal: Refusal) -> Response:
         """Say why a request is not even looked at."""
@@ -93,38 +100,88 @@ class GatewaySite:
         log.error("http request failed unexpectedly", exc_info=error)
         return internal_response()
 
-    def _playlist(self, request: Request, route: PlaylistRoute, incarnation: str) -> Response | Later:
-        edition = self._service.edition_now(route.stream_id, incarnation)
+    def send_away(self) -> None:
+        """Answer every request that is held: this gateway is about to stop."""
+        self._service.send_away()
+
+    def _playlist(self, request: Request, route: PlaylistRoute, query: Query) -> Answer:
+        edition = self._service.edition_now(route.stream_id, query.incarnation)
         if edition:
-            return edition.playlist(route.path).answer(request)
-        later = partial(self._playlist_later, request, route, incarnation)
+            return _playlist_answer(request, edition, route.name, query)
+        later = partial(self._playlist_later, request, route, query)
         return partial(self._later, request, later, "GET playlist")
 
-    async def _playlist_later(self, request: Request, route: PlaylistRoute, incarnation: str) -> Response:
-        edition = await self._service.edition(route.stream_id, incarnation)
-        return edition.playlist(route.path).answer(request)
+    async def _playlist_later(self, request: Request, route: PlaylistRoute, query: Query) -> Response | Held:
+        edition = await self._service.edition(route.stream_id, query.incarnation)
+        return _playlist_answer(request, edition, route.name, query)
 
-    def _media(self, request: Request, route: MediaRoute, incarnation: str) -> Response | Later:
-        edition = self._service.edition_now(route.stream_id, incarnation)
-        media = edition and self._service.media_now(edition, route.rendition_id, route.name)
-        if edition and media:
-            return _media_response(request, media, _media_cache(incarnation, edition))
-        later = partial(self._media_later, request, route, incarnation)
+    def _media(self, request: Request, route: MediaRoute, query: Query) -> Answer:
+        edition = self._service.edition_now(route.stream_id, query.incarnation)
+        if edition is None:
+            return self._media_task(request, route, query)
+        if hint := self._held_hint(request, edition, route, query):
+            return hint
+        media = self._service.media_now(edition, route.rendition_id, route.name)
+        if media:
+            return _media_response(request, media, _media_cache(query.incarnation, edition))
+        return self._media_task(request, route, query)
+
+    def _media_task(self, request: Request, route: MediaRoute, query: Query) -> Later:
+        later = partial(self._media_later, request, route, query)
         return partial(self._later, request, later, "GET media")
 
-    async def _media_later(self, request: Request, route: MediaRoute, incarnation: str) -> Response:
-        edition = await self._service.edition(route.stream_id, incarnation)
+    async def _media_later(self, request: Request, route: MediaRoute, query: Query) -> Response | Held:
+        edition = await self._service.edition(route.stream_id, query.incarnation)
+        if hint := self._held_hint(request, edition, route, query):
+            return hint
         media = await self._service.media(edition, route.rendition_id, route.name)
-        return _media_response(request, media, _media_cache(incarnation, edition))
+        return _media_response(request, media, _media_cache(query.incarnation, edition))
 
-    async def _later(self, request: Request, work: Later, name: str) -> Response:
+    def _held_hint(
+        self, request: Request, edition: Edition[Content], route: MediaRoute, query: Query
+    ) -> Held | None:
+        """Hold a request for a part that was hinted and is not there yet (rfc8216bis 6.2.6)."""
+        name = route.name
+        if not isinstance(name, PartName) or name.container is not edition.timeline.stream.container:
+            return None
+        place = Place(route.rendition_id, name.msn, name.part, is_hint=True)
+        if not is_hinted(edition.timeline, place) or edition.is_over(place):
+            return None
+        hint = HeldHint(request, edition.room, place, partial(self._hint_arrived, request, route, query))
+        edition.wait(place, hint)
+        return hint
+
+    def _hint_arrived(
+        self, request: Request, route: MediaRoute, query: Query, hint: HeldHint, edition: Edition[Content]
+    ) -> None:
+        """Read the part once for all who wait for it, then answer them."""
+        media = self._service.media_now(edition, route.rendition_id, route.name)
+        if media:
+            hint.give(_media_response(request, media, _media_cache(query.incarnation, edition)))
+            return
+        key = (edition.incarnation, route)
+        if key not in self._hints:
+            self._hints[key] = []
+            self._reads.add(task := asyncio.create_task(self._read_hint(edition, key), name="read a part"))
+            task.add_done_callback(self._reads.discard)
+        self._hints[key].append((hint, partial(self._media, request, route, query)))
+
+    async def _read_hint(self, edition: Edition[Content], key: tuple[str, MediaRoute]) -> None:
+        try:
+            await self._service.warm(edition, key[1].rendition_id, key[1].name)
+        except WeirError as error:
+            log.info("a part could not be read", error=error.message)
+        for hint, answer in self._hints.pop(key):
+            hint.settle(answer)
+
+    async def _later(self, request: Request, work: Later, name: str) -> Response | Held:
         """Wait for an answer in a span of its own."""
         headers = {"traceparent": request.headers.get(b"traceparent", b"").decode("latin-1")}
         with tracer.start_as_current_span(name, context=trace_context(headers), kind=SpanKind.SERVER):
             try:
                 return await work()
             except WeirError as error:
-                return _refused(request, error)
+                return refused(request, error)
 
     def _page(self, request: Request, route: PageRoute) -> Response:
         page = self._pages.get(route.path)
@@ -142,21 +199,33 @@ class GatewaySite:
 
 
 class LoggedSite:
-    """A site of which every request gets a log line."""
+    """A site of which every request gets a log line, when its answer is there."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self.refuse = site.refuse
         self.failed = site.failed
 
-    def answer(self, request: Request) -> Later:
+    def answer(self, request: Request) -> Answer:
         """Answer a request and log it."""
-        return partial(self._answer, request)
+        return self._logged(request, time.monotonic(), self._site.answer(request))
 
-    async def _answer(self, request: Request) -> Response:
-        start = time.monotonic()
-        answer = self._site.answer(request)
-        response = answer if isinstance(answer, Response) else await answer()
+    def _logged(self, request: Request, start: float, answer: Answer) -> Answer:
+        if isinstance(answer, Response):
+            self._log(request, start, answer)
+            return answer
+        if isinstance(answer, Held):
+            return Relayed(answer, partial(self._logged, request, start))
+        return partial(self._logged_later, request, start, answer)
+
+    async def _logged_later(self, request: Request, start: float, later: Later) -> Response | Held:
+        answer = await later()
+        if isinstance(answer, Held):
+            return Relayed(answer, partial(self._logged, request, start))
+        self._log(request, start, answer)
+        return answer
+
+    def _log(self, request: Request, start: float, response: Response) -> None:
         log.info(
             "http request",
             method=request.method.decode("latin-1"),
@@ -164,7 +233,20 @@ class LoggedSite:
             status=response.status,
             duration_ms=round((time.monotonic() - start) * 1e3, 3),
         )
-        return response
+
+
+def _playlist_answer(
+    request: Request, edition: Edition[Content], name: PlaylistName, query: Query
+) -> Response | Held:
+    """Answer with a playlist as it is, or hold the request until it has what was asked for."""
+    if query.msn is None:
+        return edition.playlist(name, skip=query.skip).answer(request)
+    place = reload_place(edition.timeline, name, query.msn, query.part)
+    if place is None or edition.is_over(place):
+        return edition.playlist(name, skip=query.skip, waited=place is not None).answer(request)
+    held = HeldReload(request, edition.room, place, name, skip=query.skip)
+    edition.wait(place, held)
+    return held
 
 
 def _media_cache(incarnation: str, edition: Edition[Content]) -> str:
@@ -202,16 +284,3 @@ def _probe_response(status: HTTPStatus, body: bytes) -> Response:
         *CORS,
     )
     return Response(status, render_head(status, headers), body)
-
-
-def _refused(request: Request, error: WeirError) -> Response:
-    response = error_response(error)
-    if response.status not in _QUIET:
-        log.info(
-            "http request refused",
-            target=request.target.decode("latin-1"),
-            status=response.status,
-            reason=error.reason,
-            error=error.message,
-        )
-    return response

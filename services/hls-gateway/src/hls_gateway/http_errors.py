@@ -8,8 +8,9 @@ from http import HTTPStatus
 
 from chassis import errors
 from chassis.grpc_errors import DOMAIN, code_number
+from chassis.telemetry import log
 from hls_gateway.domain import cache_rules
-from hls_gateway.webserver.messages import Header, Refusal, Response, render_head
+from hls_gateway.webserver.messages import Header, Refusal, Request, Response, render_head
 
 CORS: tuple[Header, ...] = (
     ("access-control-allow-origin", "*"),
@@ -35,6 +36,7 @@ _STATUSES: dict[type[errors.WeirError], HTTPStatus] = {
 # Refusals of the server itself that have a google.rpc.Code of their own; the others are INVALID_ARGUMENT.
 _REFUSAL_CODES = {HTTPStatus.SERVICE_UNAVAILABLE: 14, HTTPStatus.REQUEST_TIMEOUT: 4}
 _INVALID_ARGUMENT_CODE = 3
+_QUIET = frozenset({HTTPStatus.NOT_FOUND})
 
 
 def error_response(error: errors.WeirError) -> Response:
@@ -48,6 +50,20 @@ def error_response(error: errors.WeirError) -> Response:
     return _response(
         status, code_number(error), error.message, error.reason, metadata=error.metadata, headers=headers
     )
+
+
+def refused(request: Request, error: errors.WeirError) -> Response:
+    """Answer a failure, and log it unless it is everyday."""
+    response = error_response(error)
+    if response.status not in _QUIET:
+        log.info(
+            "http request refused",
+            target=request.target.decode("latin-1"),
+            status=response.status,
+            reason=error.reason,
+            error=error.message,
+        )
+    return response
 
 
 def refusal_response(refusal: Refusal) -> Response:

@@ -9,27 +9,37 @@ from urllib.parse import unquote_to_bytes
 
 from chassis.errors import InvalidArgument, NotFound
 from chassis.layout import require_id
-from hls_gateway.domain.names import IFRAMES, MEDIA, MULTIVARIANT, MediaName, is_incarnation, parse_media_name
+from hls_gateway.domain.names import (
+    IFRAMES,
+    MEDIA,
+    MULTIVARIANT,
+    MediaName,
+    PlaylistName,
+    is_incarnation,
+    parse_media_name,
+)
 
 # RFC 9112 3.2.2: a server must take a whole URI too.
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_ARGUMENTS = frozenset({"i", "_HLS_msn", "_HLS_part", "_HLS_skip"})
 # What is longer is nobody's usual path or query, and would fill the memory of those that are.
 _REMEMBERED_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
 class PlaylistRoute:
-    """A playlist; `path` is the one under which it is printed."""
+    """A playlist of a stream."""
 
     stream_id: str
-    path: str
+    name: PlaylistName
 
 
 @dataclass(frozen=True, slots=True)
 class MediaRoute:
-    """A segment or an init segment of a rendition."""
+    """A segment, a part or an init segment of a rendition."""
 
     stream_id: str
     rendition_id: str
@@ -53,6 +63,23 @@ class ProbeRoute:
 Route = PlaylistRoute | MediaRoute | PageRoute | ProbeRoute
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a target's query asks for.
+
+    Args:
+        incarnation: `i`; "" for the current one.
+        msn: `_HLS_msn`: wait until the playlist lists this segment or a later one.
+        part: `_HLS_part`: or this part of it.
+        skip: `_HLS_skip`: a delta update will do.
+    """
+
+    incarnation: str = ""
+    msn: int | None = None
+    part: int | None = None
+    skip: bool = False
+
+
 def find_route(path: bytes) -> Route:
     """Read the path of a request's target, which is all before its first question mark.
 
@@ -63,13 +90,13 @@ def find_route(path: bytes) -> Route:
     return _remembered_route(path) if len(path) <= _REMEMBERED_BYTES else _parse_route(path)
 
 
-def find_incarnation(query: bytes) -> str:
-    """Read which incarnation a query asks for; "" if it does not say.
+def find_query(query: bytes) -> Query:
+    """Read what a query asks for.
 
     Raises:
-        InvalidArgument: It says so in a malformed way.
+        InvalidArgument: It asks in a malformed way, or for a part without its segment.
     """
-    return _remembered_incarnation(query) if len(query) <= _REMEMBERED_BYTES else _parse_incarnation(query)
+    return _remembered_query(query) if len(query) <= _REMEMBERED_BYTES else _parse_query(query)
 
 
 def _parse_route(path: bytes) -> Route:
@@ -83,35 +110,67 @@ def _parse_route(path: bytes) -> Route:
     return _route([_decoded(part) for part in below_root.split("/")])
 
 
-def _parse_incarnation(query: bytes) -> str:
-    """Find `i`; other arguments are for others, such as CMCD."""
+def _parse_query(query: bytes) -> Query:
+    """Find our arguments, each at its first place; others are for others, such as CMCD."""
+    found: dict[str, str] = {}
     for argument in query.decode("latin-1").split("&"):
         name, _, value = argument.partition("=")
-        if name == "i":
-            if not is_incarnation(value):
-                raise InvalidArgument(
-                    f"i is {value[:80]!r}: it must be the incarnation that the playlist names, hex digits",
-                    reason="INVALID_INCARNATION",
-                    field="i",
-                )
-            return value
-    return ""
+        if name in _ARGUMENTS:
+            found.setdefault(name, value)
+    if not found:
+        return _NOTHING_ASKED
+    if "_HLS_part" in found and "_HLS_msn" not in found:  # rfc8216bis 6.2.5.2
+        raise InvalidArgument(
+            "_HLS_part needs _HLS_msn beside it: the segment that the part belongs to",
+            reason="INVALID_DIRECTIVE",
+            field="_HLS_part",
+        )
+    return Query(
+        incarnation=_parse_incarnation(found["i"]) if "i" in found else "",
+        msn=_parse_number(found, "_HLS_msn"),
+        part=_parse_number(found, "_HLS_part"),
+        skip=found.get("_HLS_skip") in {"YES", "v2"},
+    )
 
 
+def _parse_incarnation(value: str) -> str:
+    if not is_incarnation(value):
+        raise InvalidArgument(
+            f"i is {value[:80]!r}: it must be the incarnation that the playlist names, hex digits",
+            reason="INVALID_INCARNATION",
+            field="i",
+        )
+    return value
+
+
+def _parse_number(found: dict[str, str], name: str) -> int | None:
+    value = found.get(name)
+    if value is None:
+        return None
+    if not _NUMBER.fullmatch(value):
+        raise InvalidArgument(
+            f"{name} is {value[:80]!r}: it must be a whole number, from 0, of at most 15 digits",
+            reason="INVALID_DIRECTIVE",
+            field=name,
+        )
+    return int(value)
+
+
+_NOTHING_ASKED = Query()
 _remembered_route = lru_cache(maxsize=8192)(_parse_route)
-_remembered_incarnation = lru_cache(maxsize=1024)(_parse_incarnation)
+_remembered_query = lru_cache(maxsize=4096)(_parse_query)
 
 
 def _route(parts: list[str]) -> Route:
     match parts:
         case ["hls", stream_id, name] if name == MULTIVARIANT:
             stream_id = require_id(stream_id, field="stream_id")
-            return PlaylistRoute(stream_id, f"/hls/{stream_id}/{name}")
+            return PlaylistRoute(stream_id, PlaylistName(name))
         case ["hls", stream_id, "variants", rendition_id, name]:
             return _variant_route(stream_id, rendition_id, name)
         case ["api", "v1", "recordings", recording_id, "stream", name] if name == MULTIVARIANT:
             stream_id = require_id(recording_id, field="recording_id")
-            return PlaylistRoute(stream_id, f"/api/v1/recordings/{stream_id}/stream/{name}")
+            return PlaylistRoute(stream_id, PlaylistName(name, is_absolute=True))
         case ["healthz" | "readyz" as name]:
             return ProbeRoute(name)
     return _page_route(parts)
@@ -133,7 +192,7 @@ def _variant_route(stream_id: str, rendition_id: str, name: str) -> Route:
     stream_id = require_id(stream_id, field="stream_id")
     rendition_id = require_id(rendition_id, field="variant_id")
     if name in {MEDIA, IFRAMES}:
-        return PlaylistRoute(stream_id, f"/hls/{stream_id}/variants/{rendition_id}/{name}")
+        return PlaylistRoute(stream_id, PlaylistName(name, rendition_id))
     media_name = parse_media_name(name)
     if media_name is None:
         raise _nothing_there()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Generic, TypeVar
 
+from chassis.errors import Unavailable
 from hls_gateway.domain.media import MediaObject, find_media
 from hls_gateway.domain.names import MediaName
 from hls_gateway.editions.edition import Edition
@@ -89,3 +90,19 @@ class GatewayService(Generic[Printed]):
             return HeldMedia(media, held)
         await self._store.reserve_stream()
         return StreamedMedia(media, self._store)
+
+    async def warm(self, edition: Edition[Printed], rendition_id: str, name: MediaName) -> None:
+        """Have the bytes behind a name in memory, if there is room for them.
+
+        Raises:
+            NotFound: Nothing of that name is announced, or its object is gone.
+            Unavailable: Storage did not answer in time.
+        """
+        media = find_media(edition.timeline, rendition_id, name)
+        await self._store.read(media.object_key, media.size_bytes)
+
+    def send_away(self) -> None:
+        """End all waiting, since this gateway is about to stop; another one goes on."""
+        self._shelf.send_away(
+            Unavailable("the gateway is stopping: try again", reason="STOPPING", retry_delay_s=1.0)
+        )

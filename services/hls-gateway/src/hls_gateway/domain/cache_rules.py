@@ -15,3 +15,8 @@ PAGE = "no-cache"
 def refreshed(target_duration_s: int) -> str:
     """Half a target duration: for playlists, and for media named without an incarnation."""
     return f"public, max-age={target_duration_s // 2}"
+
+
+def waited_for(target_duration_s: int) -> str:
+    """Six target durations: the answer to a blocking reload names what it must hold, and keeps holding it."""
+    return f"public, max-age={6 * target_duration_s}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chassis.errors import NotFound
-from hls_gateway.domain.names import InitName, MediaName, SegmentName, init_file_name
-from hls_gateway.domain.stream import Container, MediaKind
+from hls_gateway.domain.names import InitName, MediaName, PartName, SegmentName, init_file_name
+from hls_gateway.domain.stream import Container, MediaKind, Part
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
 
@@ -34,7 +34,15 @@ def find_media(timeline: Timeline, rendition_id: str, name: MediaName) -> MediaO
         )
     if isinstance(name, InitName):
         return _find_init(known, name)
-    return _find_segment(timeline, known, name)
+    found = _find_part(known, name) if isinstance(name, PartName) else known.segment(name.msn)
+    if found is None or found.gap or name.container is not timeline.stream.container:
+        raise NotFound(_not_announced(known, name), reason="NO_SEGMENT")
+    is_ts = name.container is Container.TS
+    return MediaObject(
+        object_key=found.object_key,
+        size_bytes=found.size_bytes,
+        content_type="video/mp2t" if is_ts else f"{_sort(known)}/mp4",
+    )
 
 
 def _find_init(known: RenditionTimeline, name: InitName) -> MediaObject:
@@ -45,20 +53,16 @@ def _find_init(known: RenditionTimeline, name: InitName) -> MediaObject:
     raise NotFound(f"there is no init segment {name.file_name!r}", reason="NO_INIT_SEGMENT")
 
 
-def _find_segment(timeline: Timeline, known: RenditionTimeline, name: SegmentName) -> MediaObject:
-    segment = known.segment(name.msn) if name.container is timeline.stream.container else None
-    if segment is None or segment.gap:
-        raise NotFound(
-            f"segment {name.msn} of {known.rendition.rendition_id!r} is not announced as "
-            f".{name.container.value}",
-            reason="NO_SEGMENT",
-        )
-    is_ts = name.container is Container.TS
-    return MediaObject(
-        object_key=segment.object_key,
-        size_bytes=segment.size_bytes,
-        content_type="video/mp2t" if is_ts else f"{_sort(known)}/mp4",
+def _find_part(known: RenditionTimeline, name: PartName) -> Part | None:
+    parts = known.parts_of(name.msn)
+    return parts[name.part] if name.part < len(parts) else None
+
+
+def _not_announced(known: RenditionTimeline, name: SegmentName | PartName) -> str:
+    number = (
+        f"part {name.part} of segment {name.msn}" if isinstance(name, PartName) else f"segment {name.msn}"
     )
+    return f"{number} of {known.rendition.rendition_id!r} is not announced as .{name.container.value}"
 
 
 def _sort(known: RenditionTimeline) -> str:

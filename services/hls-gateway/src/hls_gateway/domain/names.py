@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hls_gateway.domain.stream import Container, Segment, Stream
 
@@ -17,8 +18,23 @@ IFRAMES = "iframes.m3u8"
 
 # Bounded, as int() of a client's digits is: 15 digits are more segments than any stream has.
 _SEGMENT = re.compile(r"segment_(0|[1-9]\d{0,14})\.(m4s|ts)", re.ASCII)
+_PART = re.compile(r"part_(0|[1-9]\d{0,14})_(0|[1-9]\d{0,8})\.(m4s|ts)", re.ASCII)
 _INIT = re.compile(r"init[A-Za-z0-9_-]{0,80}\.mp4")
 _INCARNATION = re.compile(r"[0-9a-f]{1,32}")
+
+
+class PlaylistName(NamedTuple):
+    """Which of a stream's playlists; a tuple, because one is looked up for every request.
+
+    Args:
+        file_name: The last part of its path.
+        rendition_id: Empty for the multivariant playlist.
+        is_absolute: Served elsewhere than beside its variants, so that its URIs are absolute paths.
+    """
+
+    file_name: str
+    rendition_id: str = ""
+    is_absolute: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +42,15 @@ class SegmentName:
     """The name of a Media Segment."""
 
     msn: int
+    container: Container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartName:
+    """The name of a Partial Segment."""
+
+    msn: int
+    part: int
     container: Container
 
 
@@ -40,7 +65,7 @@ class InitName:
         return self.file_name == "init.mp4"
 
 
-MediaName = SegmentName | InitName
+MediaName = SegmentName | PartName | InitName
 
 
 def playlist_uri(stream: Stream, rendition_id: str, name: str) -> str:
@@ -51,6 +76,16 @@ def playlist_uri(stream: Stream, rendition_id: str, name: str) -> str:
 def segment_uri(stream: Stream, segment: Segment) -> str:
     """Name a segment as seen from its playlist."""
     return f"segment_{segment.msn}.{stream.container.value}?i={stream.incarnation}"
+
+
+def part_uri(stream: Stream, msn: int, part: int) -> str:
+    """Name a part, announced or to come, as seen from its playlist."""
+    return f"part_{msn}_{part}.{stream.container.value}?i={stream.incarnation}"
+
+
+def sibling_uri(stream: Stream, rendition_id: str) -> str:
+    """Name another rendition's media playlist as seen from a rendition's playlist."""
+    return f"../{rendition_id}/{MEDIA}?i={stream.incarnation}"
 
 
 def init_uri(stream: Stream, init_key: str) -> str:
@@ -64,9 +99,11 @@ def init_file_name(init_key: str) -> str:
 
 
 def parse_media_name(text: str) -> MediaName | None:
-    """Read the name of a segment or an init segment; None if it is neither."""
+    """Read the name of a segment, a part or an init segment; None if it is neither."""
     if segment := _SEGMENT.fullmatch(text):
         return SegmentName(msn=int(segment[1]), container=Container(segment[2]))
+    if part := _PART.fullmatch(text):
+        return PartName(msn=int(part[1]), part=int(part[2]), container=Container(part[3]))
     return InitName(file_name=text) if _INIT.fullmatch(text) else None
 
 

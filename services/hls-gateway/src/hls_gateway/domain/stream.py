@@ -38,6 +38,9 @@ class Stream:
 
     Args:
         target_duration_s: EXT-X-TARGETDURATION; never changes within an incarnation.
+        part_target_s: PART-TARGET; 0 if the stream has no parts.
+        dvr_window_s: How far back a live playlist reaches; 0 if nothing ever leaves it.
+        record: Once a live stream has ended, everything that it showed can be played.
     """
 
     stream_id: str
@@ -45,6 +48,14 @@ class Stream:
     kind: StreamKind
     container: Container
     target_duration_s: int
+    part_target_s: float = 0.0
+    dvr_window_s: float = 0.0
+    record: bool = False
+
+    @property
+    def slides(self) -> bool:
+        """Tell whether segments leave its playlists."""
+        return self.kind is StreamKind.LIVE and self.dvr_window_s > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +101,15 @@ class IFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A Media Segment that can be read, or a gap, for which there is nothing to read."""
+    """A Media Segment that can be read, or a gap, for which there is nothing to read.
+
+    Args:
+        start_s: On the stream's own clock; it may jump forward at a discontinuity.
+    """
 
     rendition_id: str
     msn: int
+    start_s: float = 0.0
     duration_s: float
     object_key: str
     size_bytes: int
@@ -104,6 +120,39 @@ class Segment:
     gap: bool = False
     iframes: tuple[IFrame, ...] = ()
 
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.duration_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A Partial Segment that can be read, or a gap."""
+
+    rendition_id: str
+    msn: int
+    part: int
+    duration_s: float
+    object_key: str
+    size_bytes: int
+    init_key: str = ""
+    init_size_bytes: int = 0
+    program_date_time: datetime | None = None
+    discontinuity_sequence: int = 0
+    independent: bool = False
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trimmed:
+    """What a rendition had before `first_msn` is gone from the ledger; this is what was measured of it."""
+
+    rendition_id: str
+    first_msn: int
+    size_bytes: int = 0
+    media_s: float = 0.0
+    peak_bps: float = 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
@@ -112,7 +161,7 @@ class Ended:
     rendition_id: str = ""
 
 
-Entry = Rendition | Segment | Ended
+Entry = Rendition | Segment | Part | Trimmed | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

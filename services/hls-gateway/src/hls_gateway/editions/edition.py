@@ -1,52 +1,110 @@
-"""One incarnation of a stream with its playlists, printed the moment a record arrives."""
+"""One incarnation of a stream, its playlists as they are sent, and those who wait for the next ones."""
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from chassis.errors import NotFound
-from hls_gateway.domain.cache_rules import refreshed
+from chassis.errors import NotFound, WeirError
+from hls_gateway.domain.blocking import Place, is_over
+from hls_gateway.domain.cache_rules import refreshed, waited_for
+from hls_gateway.domain.live_window import LEAST_TARGETS
+from hls_gateway.domain.names import PlaylistName
 from hls_gateway.domain.playlist.body import Body
-from hls_gateway.domain.playlist.catalogue import render_playlists
+from hls_gateway.domain.playlist.catalogue import render_playlist
 from hls_gateway.domain.stream import Record, Stream
-from hls_gateway.domain.timeline import Timeline, append_record, touched_renditions
+from hls_gateway.domain.timeline import Timeline, append_record
+from hls_gateway.editions.waiting_room import Waiter, WaitingRoom
 from hls_gateway.ports import Press
 
 Printed = TypeVar("Printed")
 
 
+def again(error: WeirError) -> WeirError:
+    """Make a failure that can be raised to one more caller."""
+    return type(error)(error.message, reason=error.reason, retry_delay_s=error.retry_delay_s)
+
+
 class Edition(Generic[Printed]):
-    """A stream's timeline, and its playlists as they are sent: never rendered for a request."""
+    """A stream's timeline with all that was made of it.
 
-    def __init__(self, stream: Stream, press: Press[Printed]) -> None:
+    A playlist is printed for the first who asks after a record came, and then stands ready for all others;
+    most of it was written before. So streams that nobody looks at cost next to nothing per record.
+    """
+
+    def __init__(self, stream: Stream, press: Press[Printed], *, keeps_all: bool = False) -> None:
         self.incarnation = stream.incarnation
-        self.timeline = Timeline(stream=stream)
+        self.timeline = Timeline(stream=stream, keeps_all=keeps_all)
+        self.room: WaitingRoom[Edition[Printed]] = WaitingRoom(LEAST_TARGETS * stream.target_duration_s)
         self._press = press
-        self._playlists: dict[str, Printed] = {}
-        self._bodies: dict[str, Body] = {}
-        self._cache_control = refreshed(stream.target_duration_s)
+        self._printed: dict[tuple[PlaylistName, bool, bool], Printed] = {}
+        self._bodies: dict[PlaylistName, Body] = {}
+        self._closed: WeirError | None = None
+        self._withdrawn = False
 
-    def playlist(self, path: str) -> Printed:
-        """Give the playlist that is served under a path.
+    def playlist(self, name: PlaylistName, *, skip: bool = False, waited: bool = False) -> Printed:
+        """Give a playlist as it is now.
+
+        Args:
+            name: Which.
+            skip: As a delta update, where that is offered.
+            waited: For a URL that says what must be listed, so that caches may keep it for long.
 
         Raises:
-            NotFound: There is nothing to play under it yet.
+            NotFound: There is nothing to play under that name yet, or not any more.
         """
-        try:
-            return self._playlists[path]
-        except KeyError:
-            raise NotFound(f"there is no playlist {path} yet", reason="NO_PLAYLIST") from None
+        printed = self._printed.get((name, skip, waited))
+        return printed if printed is not None else self._print(name, skip=skip, waited=waited)
 
     def add(self, record: Record) -> None:
-        """Fold a record in without printing, because more are to follow at once."""
+        """Fold a record in."""
         self.timeline = append_record(self.timeline, record)
+        self._printed.clear()
 
     def publish(self, record: Record) -> None:
-        """Fold a record in and print the playlists that it changes."""
+        """Fold a record in, and tell those who wait for what it brings."""
         self.add(record)
-        self.print_playlists(touched_renditions(record))
+        self.room.wake(self.timeline, self)
 
-    def print_playlists(self, touched: frozenset[str] | None = None) -> None:
-        """Print the playlists of the named renditions, by default of all."""
-        for path, text in render_playlists(self.timeline, touched, self._bodies):
-            self._playlists[path] = self._press(text, cache_control=self._cache_control)
+    def is_over(self, place: Place) -> bool:
+        """Tell whether there is nothing to wait for.
+
+        Raises:
+            WeirError: This edition will never grow any more.
+        """
+        if is_over(self.timeline, place):
+            return True
+        if self._closed:
+            raise again(self._closed)
+        return False
+
+    def wait(self, place: Place, waiter: Waiter[Edition[Printed]]) -> None:
+        """Have a waiter told when a place `is_over`."""
+        self.room.enter(place, waiter)
+
+    def move_in(self, former: Edition[Printed]) -> None:
+        """Take over those who wait for a former edition of the same incarnation."""
+        self.room = former.room
+        self.room.wake(self.timeline, self)
+
+    def close(self, error: WeirError) -> None:
+        """Grow no more: send those who wait away."""
+        self._closed = error
+        self.room.close(error)
+
+    def withdraw(self, error: WeirError) -> None:
+        """Show no playlist any more; what the last ones named can still be read (rfc8216bis 6.2.1)."""
+        self._withdrawn = True
+        self._printed.clear()
+        self.close(error)
+
+    def _print(self, name: PlaylistName, *, skip: bool, waited: bool) -> Printed:
+        if self._withdrawn and self._closed:
+            raise again(self._closed)
+        text = render_playlist(self.timeline, name, self._bodies, skip=skip)
+        if text is None:
+            raise NotFound(f"there is no playlist {name.file_name} here yet", reason="NO_PLAYLIST")
+        target_duration_s = self.timeline.stream.target_duration_s
+        cache_control = waited_for(target_duration_s) if waited else refreshed(target_duration_s)
+        printed = self._press(text, cache_control=cache_control)
+        self._printed[name, skip, waited] = printed
+        return printed

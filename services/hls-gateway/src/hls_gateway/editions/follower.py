@@ -7,15 +7,19 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from chassis.errors import DataLoss, Unavailable, WeirError
+from chassis.errors import DataLoss, NotFound, Unavailable, WeirError
 from chassis.telemetry import STREAM, log
 from hls_gateway.domain.stream import Record, Stream
-from hls_gateway.editions.edition import Edition
+from hls_gateway.editions.edition import Edition, again
 from hls_gateway.ports import CaughtUp, Press, TimelineEvent, TimelineFeed
 
 Printed = TypeVar("Printed")
 
 _RETRY_S = 0.5
+
+
+class _ReadWhole(Exception):
+    """Raised when a recorded stream has ended: what was let go while it was live is needed now."""
 
 
 class Follower(Generic[Printed]):
@@ -36,6 +40,7 @@ class Follower(Generic[Printed]):
         self._press = press
         self._on_replaced = on_replaced
         self._incoming: Edition[Printed] | None = None
+        self._keeps_all = False
         self._settled = asyncio.Event()
 
     @property
@@ -73,6 +78,8 @@ class Follower(Generic[Printed]):
             self.failure = Unavailable(f"stream {self.stream_id!r} cannot be followed: {error}")
         finally:
             self._settled.set()
+            if self.edition:
+                self.edition.close(self.why_not())
 
     def keep(self, edition: Edition[Printed]) -> None:
         """Hold an edition without following it any more."""
@@ -82,7 +89,7 @@ class Follower(Generic[Printed]):
     def why_not(self) -> WeirError:
         """Tell, to one more caller, why there is no edition."""
         failure = self.failure or Unavailable("the stream was let go: try again", retry_delay_s=1.0)
-        return type(failure)(failure.message, reason=failure.reason, retry_delay_s=failure.retry_delay_s)
+        return again(failure)
 
     async def _follow(self, feed: TimelineFeed) -> None:
         while True:
@@ -94,12 +101,16 @@ class Follower(Generic[Printed]):
                 log.warning("timeline broken, read anew", error=error.message, **{STREAM: self.stream_id})
                 self._incoming = None
                 await asyncio.sleep(_RETRY_S)
+            except _ReadWhole:
+                self._incoming, self._keeps_all = None, True
 
     def _take(self, event: TimelineEvent) -> None:
         match event:
             case Stream():
                 if self._incoming is None or self._incoming.incarnation != event.incarnation:
-                    self._incoming = Edition(event, self._press)
+                    is_known = self.edition and self.edition.incarnation == event.incarnation
+                    self._keeps_all = self._keeps_all and bool(is_known or not self.edition)
+                    self._incoming = Edition(event, self._press, keeps_all=self._keeps_all)
             case Record():
                 self._take_record(event)
             case CaughtUp():
@@ -110,14 +121,28 @@ class Follower(Generic[Printed]):
             raise DataLoss("a record came before the stream's description", reason="TIMELINE_BROKEN")
         if self._incoming is self.edition:
             self._incoming.publish(record)
+            self._require_whole(self._incoming)
         else:
             self._incoming.add(record)
 
     def _complete(self) -> None:
         if self._incoming is None or self._incoming is self.edition:
             return
-        self._incoming.print_playlists()
+        self._require_whole(self._incoming)
         replaced, self.edition = self.edition, self._incoming
         self._settled.set()
-        if replaced and replaced.incarnation != self._incoming.incarnation:
+        if replaced is None:
+            return
+        if replaced.incarnation == self._incoming.incarnation:
+            self._incoming.move_in(replaced)
+        else:
+            replaced.close(NotFound(f"stream {self.stream_id!r} was made anew", reason="REPLACED"))
             self._on_replaced(replaced)
+
+    def _require_whole(self, edition: Edition[Printed]) -> None:
+        """Read a recorded stream anew once it has ended, this time keeping all of it.
+
+        Until that is done its last window, with its end, is what viewers see; those who wait have been told.
+        """
+        if edition.timeline.lacks_recorded:
+            raise _ReadWhole

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from chassis.errors import NotFound, Unavailable
+from chassis.errors import NotFound, Unavailable, WeirError
 from hls_gateway.editions.edition import Edition
 from hls_gateway.editions.follower import Follower
 from hls_gateway.ports import Press, TimelineFeed
@@ -96,6 +96,12 @@ class Shelf(Generic[Printed]):
         self._make_room()
         self._missing = {key: missing for key, missing in self._missing.items() if missing[0] > now}
 
+    def send_away(self, error: WeirError) -> None:
+        """End all waiting for what streams will say next."""
+        for follower in self._followers.values():
+            if follower.edition:
+                follower.edition.close(error)
+
     def close(self) -> None:
         """Stop following."""
         for key in tuple(self._followers):
@@ -130,7 +136,7 @@ class Shelf(Generic[Printed]):
         return sum(follower.edition is None for follower in self._followers.values())
 
     def _keep(self, stream_id: str, edition: Edition[Printed]) -> None:
-        """Hold what was replaced for the viewers who still play it."""
+        """Hold what was replaced or deleted for the viewers who still play it."""
         follower = Follower(stream_id, edition.incarnation, self._press, partial(self._keep, stream_id))
         follower.keep(edition)
         follower.used_time = self._clock()
@@ -145,6 +151,9 @@ class Shelf(Generic[Printed]):
             while len(self._missing) >= _MISSING_COUNT:
                 del self._missing[next(iter(self._missing))]
             self._missing[key] = (self._clock() + _MISSING_S, follower)
+            if follower.edition:
+                follower.edition.withdraw(follower.failure)
+                self._keep(key[0], follower.edition)
 
     def _make_room(self) -> None:
         held = [(key, follower) for key, follower in self._followers.items() if follower.edition]

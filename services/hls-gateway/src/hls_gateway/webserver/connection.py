@@ -15,9 +15,11 @@ import termios
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from hls_gateway.webserver.messages import Later, Request, Response
+from hls_gateway.webserver.held import Held
+from hls_gateway.webserver.messages import Answer, Later, Request, Response
 from hls_gateway.webserver.reader import RequestReader
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_ending",
+        "_held",
         "_queue",
         "_reader",
         "_release",
@@ -53,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", None)
         self._queue: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None  # is making an answer
+        self._held: Held | None = None  # somebody else will have an answer
         self._writable: asyncio.Future[None] | None = None  # there while the client has to catch up
         self._release: Callable[[], None] | None = None  # of the body that the client is catching up with
         self._ending = False
@@ -73,6 +77,9 @@ class Connection(asyncio.Protocol):
         self._ending = True
         if self._task:
             self._task.cancel()
+        if self._held:
+            self._held.drop()
+            self._held = None
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -119,7 +126,7 @@ class Connection(asyncio.Protocol):
         if self._writable or self._ending:
             if passed_s > limits.stall_timeout_s:
                 self._check_pace(limits.send_rate_bytes_s * passed_s)
-        elif self._task:
+        elif self._task or self._held:
             return  # whoever makes the answer has a deadline
         elif self._reader.in_request:
             if passed_s > limits.head_timeout_s:
@@ -143,7 +150,7 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer as many of the waiting requests as can be answered now."""
-        while not (self._task or self._writable or self._ending):
+        while not (self._task or self._held or self._writable or self._ending):
             if not self._queue:
                 if self._reader.finished or self._unread:
                     self._rest()
@@ -153,10 +160,22 @@ class Connection(asyncio.Protocol):
                 answer = self._server.site.answer(request)
             except Exception as error:  # noqa: BLE001 - the edge of the site
                 answer = self._server.site.failed(error)
-            if isinstance(answer, Response):
-                self._send(request, answer)
-            else:
-                self._task = self._server.loop.create_task(self._send_later(request, answer))
+            self._take(request, answer)
+
+    def _take(self, request: Request, answer: Answer) -> None:
+        if isinstance(answer, Response):
+            self._send(request, answer)
+        elif isinstance(answer, Held):
+            self._held = answer
+            answer.attach(partial(self._given, request))
+        else:
+            self._task = self._server.loop.create_task(self._send_later(request, answer))
+
+    def _given(self, request: Request, answer: Answer) -> None:
+        """Take the answer for which a request was held."""
+        self._held = None
+        self._take(request, answer)
+        self._advance()
 
     def _rest(self) -> None:
         """Nothing is left to answer: refuse, close, or listen."""
@@ -183,10 +202,10 @@ class Connection(asyncio.Protocol):
             response = await later()
         except Exception as error:  # noqa: BLE001 - the edge of the site
             response = self._server.site.failed(error)
-        if response.pieces and request.method != b"HEAD":
+        if isinstance(response, Response) and response.pieces and request.method != b"HEAD":
             await self._send_pieces(request, response, response.pieces())
         else:
-            self._send(request, response)
+            self._take(request, response)
         self._task = None
         self._advance()
 

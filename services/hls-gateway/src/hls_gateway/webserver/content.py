@@ -79,30 +79,40 @@ def is_conditional(request: Request) -> bool:
 
 
 class Content:
-    """Bytes that are held whole, in one encoding or two."""
+    """Bytes that are held whole, in one encoding or two, each made for the first who takes it."""
 
     def __init__(self, body: bytes, *, headers: tuple[Header, ...], compress: bool) -> None:
-        etag = hashlib.blake2b(body, digest_size=12).hexdigest()
-        if not compress:
-            self._plain, self._gzip = _Encoded(body, etag, headers), None
-            return
-        headers = (*headers, ("vary", "accept-encoding"))
-        packed = gzip.compress(body, _GZIP_LEVEL, mtime=0) if len(body) >= _GZIP_LEAST_BYTES else body
-        self._plain = _Encoded(body, etag, headers)
-        self._gzip = (
-            _Encoded(packed, f"{etag}-gzip", (*headers, ("content-encoding", "gzip")))
-            if len(packed) < len(body)
-            else None
-        )
+        self._body = body
+        self._headers = (*headers, ("vary", "accept-encoding")) if compress else headers
+        self._compress = compress and len(body) >= _GZIP_LEAST_BYTES
 
     def answer(self, request: Request) -> Response:
         """Answer a GET or HEAD."""
         headers = request.headers
-        encoded = self._plain
         # A range is one of the plain bytes, whoever compresses on the way.
-        if b"accept-encoding" in headers and self._gzip and b"range" not in headers:
-            encoded = self._gzip if accepts_gzip(headers[b"accept-encoding"]) else encoded
+        takes_gzip = (
+            self._compress
+            and b"accept-encoding" in headers
+            and b"range" not in headers
+            and accepts_gzip(headers[b"accept-encoding"])
+        )
+        encoded = self._gzip if takes_gzip else self._plain
         return encoded.select(request) if is_conditional(request) else encoded.whole
+
+    @cached_property
+    def _etag(self) -> str:
+        return hashlib.blake2b(self._body, digest_size=12).hexdigest()
+
+    @cached_property
+    def _plain(self) -> _Encoded:
+        return _Encoded(self._body, self._etag, self._headers)
+
+    @cached_property
+    def _gzip(self) -> _Encoded:
+        packed = gzip.compress(self._body, _GZIP_LEVEL, mtime=0)
+        if len(packed) >= len(self._body):
+            return self._plain
+        return _Encoded(packed, f"{self._etag}-gzip", (*self._headers, ("content-encoding", "gzip")))
 
 
 class _Encoded:

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from hls_gateway.webserver.held import Held
+
 Header = tuple[str, str]
 
 
@@ -59,7 +61,9 @@ class Refusal:
 
 
 # Makes an answer that is not at hand; called once, or never if the client is gone by then.
-Later = Callable[[], Awaitable[Response]]
+Later = Callable[[], Awaitable[Response | Held]]
+# An answer, how to make it in a task, or a request that is held until somebody has it.
+Answer = Response | Later | Held
 
 
 def render_head(status: HTTPStatus, headers: Iterable[Header]) -> bytes:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from hls_gateway.webserver.connection import Connection
 from hls_gateway.webserver.limits import Limits
-from hls_gateway.webserver.messages import Later, Refusal, Request, Response
+from hls_gateway.webserver.messages import Answer, Refusal, Request, Response
 
 _BACKLOG_COUNT = 4096
 
@@ -22,7 +22,7 @@ _BACKLOG_COUNT = 4096
 class Site(Protocol):
     """What is served."""
 
-    def answer(self, request: Request) -> Response | Later:
+    def answer(self, request: Request) -> Answer:
         """Answer a request, at once where possible; what comes later must have a deadline."""
 
     def refuse(self, refusal: Refusal) -> Response:

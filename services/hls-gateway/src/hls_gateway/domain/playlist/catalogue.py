@@ -1,48 +1,65 @@
-"""Render the playlists of a stream, each under the path where it is served."""
+"""Render the playlists of a stream, each under its name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
-from hls_gateway.domain.names import IFRAMES, MEDIA, MULTIVARIANT
+from hls_gateway.domain.names import IFRAMES, MEDIA, MULTIVARIANT, PlaylistName
 from hls_gateway.domain.playlist.body import EMPTY, Body
 from hls_gateway.domain.playlist.iframes import grow_iframes, has_iframes, render_iframes
 from hls_gateway.domain.playlist.media import grow_media, render_media
 from hls_gateway.domain.playlist.multivariant import is_playable, render_multivariant
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
-Bodies = MutableMapping[str, Body]
+Bodies = MutableMapping[PlaylistName, Body]
 
 
-def render_playlists(
-    timeline: Timeline, touched: frozenset[str] | None, bodies: Bodies
-) -> Iterator[tuple[str, str]]:
-    """Render what can be played now: pairs of path and text.
+def playlist_names(timeline: Timeline) -> Iterator[PlaylistName]:
+    """Name every playlist that can be played now."""
+    if is_playable(timeline):
+        yield PlaylistName(MULTIVARIANT)
+        yield PlaylistName(MULTIVARIANT, is_absolute=True)
+    for rendition_id, known in timeline.renditions.items():
+        if known.segments:
+            yield PlaylistName(MEDIA, rendition_id)
+        if known.segments and has_iframes(known):
+            yield PlaylistName(IFRAMES, rendition_id)
+
+
+def render_playlist(
+    timeline: Timeline, name: PlaylistName, bodies: Bodies, *, skip: bool = False
+) -> str | None:
+    """Render a playlist; None if there is nothing to play under its name.
 
     Args:
         timeline: The stream.
-        touched: The renditions that changed since the last time; None stands for all.
-        bodies: What was written so far, by path; kept up to date here. The texts are the same without.
+        name: Which of its playlists.
+        bodies: What was written of each so far; kept up to date here. The text is the same without.
+        skip: Leave out what a client knows already, where that is offered.
     """
-    base = f"/hls/{timeline.stream.stream_id}/"
-    if is_playable(timeline):
-        yield base + MULTIVARIANT, render_multivariant(timeline)
-        # The same one beside the recording; a redirect would cost a round trip, so its URIs are absolute.
-        path = f"/api/v1/recordings/{timeline.stream.stream_id}/stream/{MULTIVARIANT}"
-        yield path, render_multivariant(timeline, base=base)
-    for rendition_id, known in timeline.renditions.items():
-        if touched is None or rendition_id in touched:
-            yield from _render_rendition(timeline, known, f"{base}variants/{rendition_id}/", bodies)
+    if not name.rendition_id:
+        return _render_multivariant(timeline, name)
+    known = timeline.renditions.get(name.rendition_id)
+    if known is None or not known.segments:
+        return None
+    if name.file_name == MEDIA:
+        bodies[name] = grow_media(bodies.get(name, EMPTY), timeline, known)
+        return render_media(timeline, known, bodies[name], skip=skip)
+    return _render_iframes(timeline, known, name, bodies, skip=skip)
 
 
-def _render_rendition(
-    timeline: Timeline, known: RenditionTimeline, folder: str, bodies: Bodies
-) -> Iterator[tuple[str, str]]:
-    if known.segments:
-        path = folder + MEDIA
-        bodies[path] = grow_media(bodies.get(path, EMPTY), timeline, known)
-        yield path, render_media(timeline, known, bodies[path])
-    if has_iframes(timeline, known):
-        path = folder + IFRAMES
-        bodies[path] = grow_iframes(bodies.get(path, EMPTY), timeline, known)
-        yield path, render_iframes(timeline, known, bodies[path])
+def _render_multivariant(timeline: Timeline, name: PlaylistName) -> str | None:
+    if not is_playable(timeline):
+        return None
+    # Beside a recording a redirect would cost a round trip, so its URIs are absolute.
+    base = f"/hls/{timeline.stream.stream_id}/" if name.is_absolute else ""
+    return render_multivariant(timeline, base=base)
+
+
+def _render_iframes(
+    timeline: Timeline, known: RenditionTimeline, name: PlaylistName, bodies: Bodies, *, skip: bool
+) -> str | None:
+    if not has_iframes(known):
+        return None
+    bodies[name] = grow_iframes(bodies.get(name, EMPTY), timeline, known)
+    return render_iframes(timeline, known, bodies[name], skip=skip)

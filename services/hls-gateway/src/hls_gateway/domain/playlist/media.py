@@ -1,13 +1,15 @@
-"""Render media playlists: the segments of one rendition."""
+"""Render media playlists: the segments of one rendition, and at a live edge its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from hls_gateway.domain.names import segment_uri
-from hls_gateway.domain.playlist import tags
-from hls_gateway.domain.playlist.body import EMPTY, Body, grow_body
-from hls_gateway.domain.stream import Segment, Stream, StreamKind
+from hls_gateway.domain.live_window import first_msn_with_parts
+from hls_gateway.domain.names import part_uri, segment_uri
+from hls_gateway.domain.playlist import head, tags
+from hls_gateway.domain.playlist.body import EMPTY, Body, Line, edge_line, grow_body, write_body
+from hls_gateway.domain.stream import Part, Segment, Stream, StreamKind
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
 # rfc8216bis section 8: what a playlist must declare for decimal EXTINFs, and for EXT-X-MAP.
@@ -16,42 +18,91 @@ _VERSION_DECIMALS, _VERSION_MAP = 3, 6
 
 def grow_media(body: Body, timeline: Timeline, known: RenditionTimeline) -> Body:
     """Write the segments that are new in a rendition."""
-    return grow_body(body, timeline.stream, known.segments, _segment_lines)
+    return grow_body(body, timeline.stream, timeline.listed(known), _segment_lines)
 
 
-def render_media(timeline: Timeline, known: RenditionTimeline, body: Body = EMPTY) -> str:
+def render_media(
+    timeline: Timeline, known: RenditionTimeline, body: Body = EMPTY, *, skip: bool = False
+) -> str:
     """Render the media playlist of a rendition that has at least one segment.
 
-    `body` is what was written of it before; the text is the same without.
+    Args:
+        timeline: The stream.
+        known: The rendition.
+        body: What was written of it before; the text is the same without.
+        skip: Leave out what a client knows already (6.2.5.1).
     """
-    stream, ended = timeline.stream, timeline.ended or known.ended
-    head = tags.document(
+    segments = timeline.listed(known)
+    ended = timeline.ended or known.ended
+    skipped = head.count_skipped(timeline, segments) if skip and not ended else 0
+    body = grow_media(body, timeline, known)
+    edge = _edge(timeline, known, body, ended=ended)
+    return "".join(
         (
-            tags.EXTM3U,
-            tags.version(_VERSION_MAP if known.inits else _VERSION_DECIMALS),
-            tags.target_duration(stream.target_duration_s),
-            *growth(stream.kind, ended=ended),
-            tags.INDEPENDENT_SEGMENTS,
-            tags.media_sequence(known.segments[0].msn),
+            tags.document(_head(timeline, known, segments[0], skipped=skipped, ended=ended)),
+            write_body(edge.lines, skipped=skipped, parts=edge.parts),
+            tags.document(_tail(timeline, known, ended=ended)),
+            head.ending(ended=ended),
         )
     )
-    return head + grow_media(body, timeline, known).text + ending(ended=ended)
 
 
-def growth(kind: StreamKind, *, ended: bool) -> Iterator[str]:
-    """Say how the playlist may change from now on (4.4.3.5); a sliding one must not say anything."""
-    if kind is StreamKind.VOD and ended:
-        yield tags.playlist_type("VOD")
-    elif kind is not StreamKind.LIVE:
-        yield tags.playlist_type("EVENT")
-    if kind is StreamKind.VOD and not ended:
-        # A player takes a playlist without an end for live, and would begin near its end.
-        yield tags.start(0)
+def _head(
+    timeline: Timeline, known: RenditionTimeline, first: Segment, *, skipped: int, ended: bool
+) -> Iterator[str]:
+    version = _VERSION_MAP if known.inits else _VERSION_DECIMALS
+    yield tags.EXTM3U
+    yield tags.version(head.VERSION_SKIP if skipped else version)
+    yield tags.target_duration(timeline.stream.target_duration_s)
+    yield from head.growth(timeline, ended=ended)
+    yield from head.control(timeline)
+    if timeline.stream.part_target_s and timeline.kind is not StreamKind.VOD:
+        yield tags.part_information(timeline.stream.part_target_s)
+    yield tags.INDEPENDENT_SEGMENTS
+    yield from head.numbers(timeline, first)
+    if skipped:
+        yield tags.skip(skipped)
 
 
-def ending(*, ended: bool) -> str:
-    """Say that nothing will be added."""
-    return tags.document([tags.ENDLIST]) if ended else ""
+def _tail(timeline: Timeline, known: RenditionTimeline, *, ended: bool) -> Iterator[str]:
+    """Say what comes next, and how far the others are."""
+    if ended or not timeline.is_live:
+        return
+    if timeline.stream.part_target_s:
+        part = len(known.parts_of(known.next_msn))
+        yield tags.preload_hint(part_uri(timeline.stream, known.next_msn, part))
+    yield from head.reports(timeline, known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """A playlist's lines, the one of a segment that is not whole among them, and parts by line."""
+
+    lines: Sequence[Line]
+    parts: Mapping[int, str]
+
+
+def _edge(timeline: Timeline, known: RenditionTimeline, body: Body, *, ended: bool) -> _Edge:
+    stream = timeline.stream
+    if ended or not known.parts:
+        return _Edge(body.lines, {})
+    lines = body.lines
+    unfinished = known.parts_of(known.next_msn)
+    if unfinished:
+        lines = (*lines, edge_line(body, stream, unfinished[0]))
+    first_msn = max(body.first_msn, first_msn_with_parts(stream, known.segments))
+    parts: dict[int, str] = {}
+    for part in known.parts:
+        if part.msn >= first_msn:
+            index = part.msn - body.first_msn
+            parts[index] = parts.get(index, "") + _part_line(stream, part)
+    return _Edge(lines, parts)
+
+
+def _part_line(stream: Stream, part: Part) -> str:
+    uri = part_uri(stream, part.msn, part.part)
+    line = tags.partial_segment(uri, part.duration_s, independent=part.independent, gap=part.gap)
+    return f"{line}\n"
 
 
 def _segment_lines(stream: Stream, segment: Segment) -> Iterator[str]:

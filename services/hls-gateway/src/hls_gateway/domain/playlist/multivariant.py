@@ -16,6 +16,8 @@ from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
 # Players begin with the variant listed first; Apple's authoring rules want about this rate there on Wi-Fi.
 _FIRST_BPS = 2_000_000
+# As many segments after its first one a live stream has begun, whichever rendition is late.
+_BEGUN_COUNT = 3
 # How the codecs of sound begin (RFC 6381 and its registries).
 _AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "Opus", "fLaC", "alac")
 
@@ -24,10 +26,15 @@ def is_playable(timeline: Timeline) -> bool:
     """Tell whether every rendition announced so far has something to play.
 
     Earlier the playlist would have to leave one out, and a player reads it only once. When nothing more will
-    come, what there is must do.
+    come, what there is must do; nor does a live stream that plays already wait for a rendition that joins.
     """
     begun = [bool(known.segments) for known in timeline.renditions.values()]
-    return any(begun) and (timeline.ended or all(begun))
+    return any(begun) and (timeline.ended or all(begun) or _plays_already(timeline))
+
+
+def _plays_already(timeline: Timeline) -> bool:
+    longest = max(len(known.segments) for known in timeline.renditions.values())
+    return timeline.is_live and longest >= _BEGUN_COUNT
 
 
 def render_multivariant(timeline: Timeline, *, base: str = "") -> str:
@@ -111,8 +118,14 @@ def _variants(timeline: Timeline, groups: Sequence[_AudioGroup]) -> Iterator[_Va
 
 
 def _of_kind(timeline: Timeline, *kinds: MediaKind) -> Sequence[RenditionTimeline]:
-    known = timeline.renditions.values()
-    return [one for one in known if one.rendition.media_kind in kinds and one.segments]
+    return [one for one in _offered(timeline) if one.rendition.media_kind in kinds]
+
+
+def _offered(timeline: Timeline) -> Sequence[RenditionTimeline]:
+    """Leave out what has nothing to play; and what has ended, while the others are live."""
+    begun = [known for known in timeline.renditions.values() if known.segments]
+    growing = [known for known in begun if not known.ended]
+    return growing if timeline.is_live and growing else begun
 
 
 def _in_order(renditions: Iterable[RenditionTimeline]) -> Sequence[RenditionTimeline]:
@@ -168,8 +181,8 @@ def _average_bps(variant: _Variant) -> int:
 
 
 def _iframe_lines(scene: _Scene) -> Iterator[str]:
-    for known in scene.timeline.renditions.values():
-        if not has_iframes(scene.timeline, known):
+    for known in _offered(scene.timeline):
+        if not has_iframes(known):
             continue
         codecs = (codec for codec in known.rendition.codecs if not codec.startswith(_AUDIO_CODECS))
         yield tags.i_frame_stream_inf(

@@ -64,6 +64,38 @@ def program_date_time(instant: datetime) -> str:
     return f"#EXT-X-PROGRAM-DATE-TIME:{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
 
 
+def server_control(attributes: Iterable[Attribute]) -> str:
+    """4.4.3.8; the same in all playlists of a stream."""
+    return f"#EXT-X-SERVER-CONTROL:{_attribute_list(attributes)}"
+
+
+def part_information(part_target_s: float) -> str:
+    """4.4.3.7."""
+    return f"#EXT-X-PART-INF:PART-TARGET={decimal(part_target_s)}"
+
+
+def skip(segment_count: int) -> str:
+    """4.4.5.2; stands for segments that the client knows already."""
+    return f"#EXT-X-SKIP:SKIPPED-SEGMENTS={segment_count}"
+
+
+def partial_segment(uri: str, duration_s: float, *, independent: bool, gap: bool) -> str:
+    """4.4.4.9."""
+    flags = (",INDEPENDENT=YES" if independent else "") + (",GAP=YES" if gap else "")
+    return f'#EXT-X-PART:DURATION={duration_s:.6f},URI="{uri}"{flags}'
+
+
+def preload_hint(uri: str) -> str:
+    """4.4.5.3; which part comes next. An init segment is not hinted: nobody knows of it before its part."""
+    return f"#EXT-X-PRELOAD-HINT:TYPE=PART,URI={quoted(uri)}"
+
+
+def rendition_report(uri: str, last_msn: int, last_part: int | None) -> str:
+    """4.4.5.4; how far another rendition has come."""
+    part = "" if last_part is None else f",LAST-PART={last_part}"
+    return f"#EXT-X-RENDITION-REPORT:URI={quoted(uri)},LAST-MSN={last_msn}{part}"
+
+
 def extinf(duration_s: float) -> str:
     """4.4.4.1; to the microsecond, so that a long playlist's sum stays exact."""
     return f"#EXTINF:{duration_s:.6f},"
@@ -92,6 +124,12 @@ def i_frame_stream_inf(attributes: Iterable[Attribute]) -> str:
 def frame_rate(rate: Fraction) -> str:
     """FRAME-RATE of 4.4.6.2: decimal, rounded to three places."""
     return f"{float(rate):.3f}"
+
+
+def decimal(number: float) -> str:
+    """A decimal-floating-point of 4.2, to the millionth and no longer than it must be."""
+    text = f"{number:.6f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
 
 
 def document(lines: Iterable[str]) -> str:
