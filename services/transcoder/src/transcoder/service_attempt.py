@@ -19,8 +19,9 @@ from transcoder.domain.encoding import EncodeProgress
 from transcoder.domain.job import Job, JobState
 from transcoder.domain.packager import MediaKind, PackedSegment, RenditionInfo
 from transcoder.domain.progress import Claim, renew_claim
-from transcoder.ports import ClaimStore, Clock, JobStore, MediaStore, OutputStore
+from transcoder.ports import ClaimStore, Clock, JobStore, Kept, MediaStore, OutputStore
 
+_TRIES = 5
 SUFFIXES = {("cmaf", False): "m4s", ("ts", False): "ts", ("ts", True): "aac"}
 
 
@@ -76,12 +77,27 @@ class Attempt:
             await self.write(claim)
 
     async def write(self, claim: Claim) -> None:
-        """Store the claim; Superseded if it is no longer this attempt's."""
-        try:
-            self.revision = await self.ports.claims.put(self.job.job_id, claim, self.revision)
-        except Conflict as error:
-            raise Superseded(f"task {claim.task} was given to another worker") from error
-        self.claim = claim
+        """Store the claim; Superseded if it is no longer this attempt's.
+
+        A heartbeat that was cancelled may have been stored, or may still be: its revision is not known here.
+        """
+        for _ in range(_TRIES):
+            try:
+                self.revision = await self.ports.claims.put(self.job.job_id, claim, self.revision)
+            except Conflict:
+                unheard = await self._find_own(claim.task)
+                self.revision = unheard.revision
+                claim = replace(claim, done_ratio=max(claim.done_ratio, unheard.value.done_ratio))
+            else:
+                self.claim = claim
+                return
+        raise Superseded(f"the claim of task {claim.task} is being changed by others")
+
+    async def _find_own(self, task: str) -> Kept[Claim]:
+        kept = await self.ports.claims.get(self.job.job_id, task)
+        if kept is None or kept.value.attempt != self.token:
+            raise Superseded(f"task {task} was given to another worker")
+        return kept
 
     async def require_working(self) -> None:
         """Raise JobOver if the job no longer wants the task done."""
