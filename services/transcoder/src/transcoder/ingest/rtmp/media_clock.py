@@ -22,7 +22,7 @@ class MediaClock:
     def take(self, track: int, raw_ms: int) -> int:
         """Take a message's timestamp, modulo 2^32; return its time, milliseconds from about the first."""
         step_ms = (raw_ms - self._raw_ms + _WRAP // 2) % _WRAP - _WRAP // 2
-        if abs(step_ms) > LEAP_MS:
+        if abs(step_ms) > LEAP_MS or (step_ms < 0 and not self._tracks_ms):
             self._raw_ms, step_ms = raw_ms, 0
         time_ms = max(self._time_ms + step_ms, self._tracks_ms.get(track, 0))
         if step_ms > 0:
