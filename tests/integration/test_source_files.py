@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import imageio_ffmpeg
 import pytest
 from weir.transcoder.v1 import transcoder_pb2 as pb
 
-from chassis.errors import NotFound, ResourceExhausted
+from chassis.errors import FailedPrecondition, NotFound, ResourceExhausted
 from chassis.storage import ObjectStore, open_store
 from support.nats import NatsServer
-from support.transcoder import running_pair, small_film
+from support.transcoder import running_pair, small_film, until
 from transcoder.adapters.source_files import CachedSourceFiles, LocalSourceFiles
 
 
@@ -79,6 +82,14 @@ async def test_what_is_held_stays(cache: Callable[[], CachedSourceFiles], tmp_pa
     assert used_bytes(tmp_path) <= 2500
 
 
+async def test_a_source_that_never_fits_is_refused_otherwise(
+    cache: Callable[[], CachedSourceFiles], store: ObjectStore
+) -> None:
+    await store.put("large", bytes(2501))
+    with pytest.raises(FailedPrecondition, match=r"has 2501 bytes.*scratch_limit_bytes is 2500"):
+        await read(cache(), "large")
+
+
 async def test_a_source_that_is_gone_leaves_no_trace(
     cache: Callable[[], CachedSourceFiles], tmp_path: Path
 ) -> None:
@@ -94,6 +105,56 @@ async def test_a_restart_begins_with_an_empty_folder(
     await read(cache(), "a")
     cache()
     assert used_bytes(tmp_path) == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cramped:
+    """Settings that leave room for one copy of a film, and an ffmpeg that holds it for a second or more."""
+
+    film: Path
+    ffmpeg_began: Path
+    settings: dict[str, Any]
+
+
+@pytest.fixture
+def cramped(tmp_path: Path) -> Cramped:
+    film, ffmpeg, began = small_film(tmp_path, seconds=5.0), tmp_path / "ffmpeg", tmp_path / "began"
+    ffmpeg.write_text(f'#!/bin/sh\ntouch {began}\nsleep 1\nexec {imageio_ffmpeg.get_ffmpeg_exe()} "$@"\n')
+    ffmpeg.chmod(0o755)
+    settings = {
+        "storage_url": "memory:",
+        "scratch_path": tmp_path / "scratch",
+        "scratch_limit_bytes": film.stat().st_size * 3 // 2,
+        "transcode_workers": 4,
+        "transcode_max_attempts": 1,
+        "ffmpeg": str(ffmpeg),
+    }
+    return Cramped(film=film, ffmpeg_began=began, settings=settings)
+
+
+async def test_two_jobs_take_turns_where_there_is_room_for_one_source(
+    nats_server: NatsServer, tmp_path: Path, cramped: Cramped
+) -> None:
+    async with running_pair(nats_server.url, tmp_path / "objects", **cramped.settings) as transcoder:
+        for name in ("one", "two"):
+            await transcoder.bring(cramped.film, name)
+        for name in ("one", "two"):
+            await transcoder.start(name)
+        jobs = [await transcoder.finish(name) for name in ("one", "two")]
+    assert {(job.state, job.error, job.retries_count) for job in jobs} == {(pb.JobProgress.SUCCEEDED, "", 0)}
+
+
+async def test_an_upload_waits_for_room(nats_server: NatsServer, tmp_path: Path, cramped: Cramped) -> None:
+    async with running_pair(nats_server.url, tmp_path / "objects", **cramped.settings) as transcoder:
+        await transcoder.bring(cramped.film, "one")
+        await transcoder.start("one")
+
+        async def is_held() -> bool:
+            return cramped.ffmpeg_began.exists()
+
+        await until(is_held)
+        assert (await transcoder.bring(cramped.film, "two")).state == pb.Recording.READY
+        assert (await transcoder.finish("one")).state == pb.JobProgress.SUCCEEDED
 
 
 async def test_a_job_works_from_a_copy(nats_server: NatsServer, tmp_path: Path) -> None:

@@ -211,7 +211,10 @@ class SourceFiles(Protocol):
     """Sources as files that ffmpeg can read."""
 
     def open(self, key: str) -> AbstractAsyncContextManager[Path]:
-        """Hold a source as a local file; ResourceExhausted if there is no room for a copy of it."""
+        """Hold a source as a local file.
+
+        ResourceExhausted: there is no room for a copy of it now; FailedPrecondition: there never will be.
+        """
 
 
 class Prober(Protocol):

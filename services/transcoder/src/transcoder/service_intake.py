@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chassis import layout
-from chassis.errors import Conflict, InvalidArgument, NotFound, Unavailable, WeirError
+from chassis.errors import Conflict, InvalidArgument, NotFound, ResourceExhausted, Unavailable, WeirError
 from chassis.telemetry import RECORDING, log
 from transcoder.domain import recording as steps
 from transcoder.domain.recording import Recording, RecordingState, StoredSource
@@ -40,6 +40,7 @@ FETCH_RETRY_S = 2.0
 # A task is published before its record is written: how long to wait for the record.
 RECORD_WAIT_S = 30.0
 RECORD_POLL_S = 0.1
+ROOM_POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,8 +203,13 @@ class Intake:
         return recording
 
     async def _probe(self, key: str) -> Source:
-        async with self._ports.files.open(key) as path:
-            return await self._ports.probe(path)
+        """Look into a stored object; as long as there is no room for a copy of it, wait."""
+        while True:
+            try:
+                async with self._ports.files.open(key) as path:
+                    return await self._ports.probe(path)
+            except ResourceExhausted:
+                await asyncio.sleep(ROOM_POLL_S)
 
     async def _beat(self, arriving: _Arriving, delivery: Delivery | None) -> None:
         while True:

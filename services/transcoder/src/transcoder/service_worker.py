@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chassis import layout
-from chassis.errors import Conflict, Unavailable, WeirError
+from chassis.errors import Conflict, ResourceExhausted, Unavailable, WeirError
 from chassis.telemetry import JOB, RECORDING, TASK, log
 from transcoder.domain.encoding import EncodeError
 from transcoder.domain.job import Job, JobState
@@ -123,8 +123,8 @@ class Worker:
         except asyncio.CancelledError:
             await self._release(attempt)
             raise
-        except (Unavailable, Conflict) as error:
-            log.warning("task waits for a peer", error=str(error), **_names(attempt))
+        except (Unavailable, Conflict, ResourceExhausted) as error:
+            log.warning("task waits for a peer, or for room", error=str(error), **_names(attempt))
             await self._release(attempt)
             await delivery.retry(_AWAY_RETRY_S)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong in a task is a failure of that task

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from chassis.errors import NotFound, ResourceExhausted
+from chassis.errors import FailedPrecondition, NotFound, ResourceExhausted
 from chassis.storage import ObjectStore
+
+_RETRY_DELAY_S = 10.0  # others work on their sources for that long at least
 
 
 class LocalSourceFiles:
@@ -73,6 +75,12 @@ class CachedSourceFiles:
             raise
 
     def _make_room(self, size_bytes: int) -> None:
+        if size_bytes > self._limit_bytes:
+            raise FailedPrecondition(
+                f"the source has {size_bytes} bytes, more than this transcoder may copy: scratch_limit_bytes "
+                f"is {self._limit_bytes}",
+                reason="SOURCE_TOO_LARGE",
+            )
         for key in [key for key in self._sizes if key not in self._holders]:
             if sum(self._sizes.values()) + size_bytes <= self._limit_bytes:
                 break
@@ -80,8 +88,10 @@ class CachedSourceFiles:
             (self._folder / hashlib.sha256(key.encode()).hexdigest()).unlink(missing_ok=True)
         if sum(self._sizes.values()) + size_bytes > self._limit_bytes:
             raise ResourceExhausted(
-                f"no room for a source of {size_bytes} bytes: scratch_limit_bytes is {self._limit_bytes}",
+                f"no room for a source of {size_bytes} bytes while others are worked on: scratch_limit_bytes "
+                f"is {self._limit_bytes}",
                 reason="SCRATCH_FULL",
+                retry_delay_s=_RETRY_DELAY_S,
             )
 
     def _let_go(self, key: str) -> None:
