@@ -71,6 +71,20 @@ def _grpc_route(path: str) -> dict[str, Any]:
     raise AssertionError(f"no route for {path}")
 
 
+def _rest_route(path: str) -> dict[str, Any]:
+    """Find the route that a REST path takes before it becomes gRPC."""
+    routes = _connection_manager()["route_config"]["virtual_hosts"][0]["routes"]
+    for route in routes:
+        match = route["match"]
+        if "grpc" not in match and (
+            re.fullmatch(match.get("safe_regex", {}).get("regex", r"\0"), path)
+            or path.startswith(match.get("path_separated_prefix", "\0"))
+        ):
+            found: dict[str, Any] = route
+            return found
+    raise AssertionError(f"no route for {path}")
+
+
 @pytest.mark.parametrize(("rpc", "mapping"), REST, ids=[f"{m.verb} {m.template}" for _, m in REST])
 def test_rest_path_reaches_its_rpc(door: Door, rpc: Rpc, mapping: RestMapping) -> None:
     peer = door.grpc[CLUSTERS[rpc.package]]
@@ -143,6 +157,20 @@ def test_streams_have_no_deadline_and_single_answers_have_one(rpc: Rpc) -> None:
 @pytest.mark.parametrize("rpc", [rpc for rpc in PUBLIC if rpc.streams_in], ids=lambda rpc: rpc.path)
 def test_upload_is_never_retried(rpc: Rpc) -> None:
     assert "retry_policy" not in _grpc_route(rpc.path)["route"]
+
+
+PROBING = (
+    ("/weir.transcoder.v1.RecordingService/UploadSource", "/api/v1/recordings/sample/source"),
+    ("/weir.transcoder.v1.TranscodeService/StartTranscode", "/api/v1/recordings/sample/transcode/quality"),
+)
+
+
+@pytest.mark.parametrize(("rpc_path", "rest_path"), PROBING)
+def test_calls_that_look_at_a_source_may_be_silent_for_long(rpc_path: str, rest_path: str) -> None:
+    """By REST too: the first route that a request takes decides how long it may be idle."""
+    for route in (_grpc_route(rpc_path)["route"], _rest_route(rest_path)["route"]):
+        assert route["idle_timeout"] == "3600s"
+        assert route["timeout"] in {"0s", "3600s"}
 
 
 def _served_by(door: Door, path: str) -> str:
