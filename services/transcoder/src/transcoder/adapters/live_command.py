@@ -19,6 +19,9 @@ from transcoder.domain.live_plan import HEAD_BYTES, HEAD_S, LIVE_DEMUXERS, LiveP
 from transcoder.domain.plan import AudioPlan
 from transcoder.domain.source import VideoTrack
 
+LIVE_FLAGS = ("-max_error_rate", "1")
+"""However much was lost on its way, what came of it is made."""
+
 JUMP_S = 10
 """A gap in the source's times is filled if it is shorter, and closed if it is longer."""
 
@@ -67,7 +70,7 @@ def build_live_command(run: LiveCommand, plan: LivePlan) -> list[str]:
     if plan.source.audio and plan.audio:
         sound = source[str(plan.source.audio.stream_index)]
         outputs.append(ffmpeg.output(sound, run.output_urls[-1], **_audio_flags(plan.audio)))
-    head = [run.ffmpeg_path, *GLOBAL_FLAGS, "-progress", run.progress_url]
+    head = [run.ffmpeg_path, *GLOBAL_FLAGS, *LIVE_FLAGS, "-progress", run.progress_url]
     command: list[str] = ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=head)
     return command
 
