@@ -12,14 +12,14 @@ from support.nats import nats_server
 
 __all__ = ["nats_server"]
 
-# The gateway's HTTP server lives close to its loop, which has its own ways of writing, pausing and closing.
-_ON_UVLOOP = "test_gateway"
+# These servers live close to their loop, which has its own ways of writing, pausing and closing.
+_ON_UVLOOP = ("test_gateway", "test_rtmp")
 
 
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run the gateway's tests on the loop of production."""
+    """Run the tests of servers of our own on the loop of production."""
     if item.path.name.startswith(_ON_UVLOOP):
         return {"uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}

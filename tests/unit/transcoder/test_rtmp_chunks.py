@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.samples import splits
-from transcoder.ingest.rtmp.chunk_reader import CHUNK_STREAM_COUNT, ChunkReader
+from transcoder.ingest.rtmp.chunk_reader import CHUNK_STREAM_COUNT, FLOOD_COUNT, ChunkReader
 from transcoder.ingest.rtmp.chunk_writer import encode_control, encode_message
 from transcoder.ingest.rtmp.handshake import HALF_BYTES, NOISE_BYTES, Handshake
 from transcoder.ingest.rtmp.message import Message, MessageType, RtmpError
@@ -170,6 +170,13 @@ class TestLimits:
         with pytest.raises(RtmpError, match="chunk streams"):
             for number in range(100, 101 + CHUNK_STREAM_COUNT):
                 reader.feed(whole(0, number, 9, 0))
+
+    def test_messages_at_once(self) -> None:
+        reader = ChunkReader(LIMIT_BYTES)
+        reader.feed(whole(0, 4, 9, 0))
+        assert len(reader.feed(whole(3, 4, 9, 0) * FLOOD_COUNT)) == FLOOD_COUNT
+        with pytest.raises(RtmpError, match="flood"):
+            reader.feed(whole(3, 4, 9, 0) * (FLOOD_COUNT + 1))
 
     @pytest.mark.parametrize("size", [0, 1, 63, 1 << 31, 0xFFFFFFFF])
     def test_chunk_sizes(self, size: int) -> None:

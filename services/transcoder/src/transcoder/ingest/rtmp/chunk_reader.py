@@ -14,6 +14,8 @@ FIRST_CHUNK_BYTES = 128
 LEAST_CHUNK_BYTES = 64
 """Smaller chunks would only cost us time; RTMP 5.4.1 asks for 128 at least."""
 CHUNK_STREAM_COUNT = 64
+FLOOD_COUNT = 4096
+"""Messages in bytes that are fed at once; more must be empty ones, which cost us more than their sender."""
 
 _WHOLE, _SAME_STREAM, _STEP_ALONE, _NOTHING_NEW = range(4)
 """The four forms of a header (RTMP 5.3.1.2): each leaves out more than the one before."""
@@ -86,6 +88,8 @@ class ChunkReader:
                 break
             messages += self._end_chunk(self._current)
             self._current = None
+            if len(messages) > FLOOD_COUNT:
+                raise RtmpError("a flood of empty messages")
         self._rest = data[position:]
         return messages
 

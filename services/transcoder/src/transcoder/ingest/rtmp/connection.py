@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from chassis.errors import (
     AlreadyExists,
@@ -69,12 +71,12 @@ class Connection:
         """Serve the peer until one side has enough; the socket is closed then.
 
         Raises:
-            RtmpError: The peer broke the protocol or a limit.
+            RtmpError: The peer broke the protocol or a limit, or was too slow.
             Refused: It was turned away, and told why.
-            TimeoutError: It was too slow.
+            TimeoutError: It did not take what it was told.
         """
         try:
-            async with asyncio.timeout(self._limits.handshake_timeout_s):
+            async with _deadline(self._limits.handshake_timeout_s, "no handshake"):
                 await self._shake_hands()
             while claim := await self._wait_for_claim():
                 await self._publish(await self._admit(claim))
@@ -104,7 +106,7 @@ class Connection:
         """Answer the peer until it asks to publish; None if it leaves before."""
         limit_bytes = self._chunks.message_bytes = self._limits.command_bytes
         before_bytes = self.received_bytes
-        async with asyncio.timeout(self._limits.publish_timeout_s):
+        async with _deadline(self._limits.publish_timeout_s, "nothing published"):
             while message := await self._receive():
                 if self.received_bytes - before_bytes > limit_bytes:
                     raise RtmpError(f"more than {limit_bytes} bytes before publish")
@@ -135,7 +137,7 @@ class Connection:
             Refused: The session has failed, or ended before the peer did.
         """
         pieces = Pieces(self._limits.held_bytes)
-        refusal = Refused("NetStream.Failed", "the server stops: connect again")
+        refusal = Refused("NetStream.Failed", "the server has ended this: connect again")
         patience = asyncio.timeout(None)
         feeding = self._feeding = asyncio.create_task(self._feed(pieces, patience))
         try:
@@ -171,7 +173,7 @@ class Connection:
 
     async def _next_media(self) -> Message | None:
         """Wait for a media message, and answer what else comes; None at the end of the publication."""
-        async with asyncio.timeout(self._limits.idle_timeout_s):
+        async with _deadline(self._limits.idle_timeout_s, "no media"):
             while message := await self._receive():
                 if message.kind in MEDIA:
                     return message
@@ -198,6 +200,15 @@ class Connection:
         if message.kind == MessageType.WINDOW_SIZE:
             self._acknowledger.set_window(message)
         return message
+
+
+@asynccontextmanager
+async def _deadline(limit_s: float, failure: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError as error:
+        raise RtmpError(f"{failure} for {limit_s:g} s") from error
 
 
 def _refusal(error: WeirError) -> Refused:

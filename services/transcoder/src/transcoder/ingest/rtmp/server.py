@@ -37,7 +37,9 @@ async def rtmp_server(
     """
     connections = _Connections(publishers, limits)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=_BACKLOG_COUNT) as listener:
+    with socket.create_server(
+        (host, port), family=family, backlog=_BACKLOG_COUNT, dualstack_ipv6=host == "::"
+    ) as listener:
         listener.setblocking(False)
         accepting = asyncio.create_task(connections.accept_from(listener))
         try:
