@@ -173,6 +173,44 @@ def segment(msn: int, rendition_id: str = "High", size_bytes: int = 1000, **fiel
     )
 
 
+def live_stream(stream_id: str = "talk", **fields: Any) -> pb.Stream:
+    """Describe a live stream of segments of 2 s with parts of 1 s, and a window of a minute."""
+    live = {"kind": pb.STREAM_KIND_LIVE, "target_duration_s": 2, "part_target_s": 1.0, "dvr_window_s": 60.0}
+    return stream(stream_id, **{**live, **fields})
+
+
+def part(msn: int, number: int, rendition_id: str = "High", **fields: Any) -> pb.Entry:
+    """Announce a part of 1 s; two make a segment."""
+    prefix = f"streams/talk/{INCARNATION}/{rendition_id}"
+    return pb.Entry(
+        part=pb.Part(
+            **{
+                "rendition_id": rendition_id,
+                "msn": msn,
+                "part": number,
+                "start_s": msn * 2.0 + number,
+                "duration_s": 1.0,
+                "independent": number == 0,
+                "object_key": f"{prefix}/{msn:08d}.{number:03d}-0a1b2c3d.m4s",
+                "size_bytes": 500,
+                "init_key": f"{prefix}/init-11223344.mp4",
+                "init_size_bytes": 700,
+                **fields,
+            }
+        )
+    )
+
+
+def live_segment(msn: int, rendition_id: str = "High", **fields: Any) -> pb.Entry:
+    """Announce a segment of 2 s."""
+    return segment(msn, rendition_id, **{"start_s": msn * 2.0, "duration_s": 2.0, **fields})
+
+
+def whole(msn: int, rendition_id: str = "High") -> list[pb.Entry]:
+    """Announce a segment behind its parts."""
+    return [part(msn, 0, rendition_id), part(msn, 1, rendition_id), live_segment(msn, rendition_id)]
+
+
 def ended(rendition_id: str = "") -> pb.Entry:
     return pb.Entry(ended=pb.Ended(rendition_id=rendition_id))
 
@@ -183,6 +221,13 @@ async def store(scene: Scene, entry: pb.Entry, *, seed: int = 0) -> bytes:
     await scene.storage.put(entry.segment.object_key, data)
     if entry.segment.init_key and not (scene.folder / entry.segment.init_key).exists():
         await scene.storage.put(entry.segment.init_key, pattern(entry.segment.init_size_bytes, seed=99))
+    return data
+
+
+async def store_part(scene: Scene, entry: pb.Entry) -> bytes:
+    """Put the bytes that an announced part stands for."""
+    data = pattern(entry.part.size_bytes, seed=entry.part.msn * 100 + entry.part.part)
+    await scene.storage.put(entry.part.object_key, data)
     return data
 
 
