@@ -144,6 +144,7 @@ async def test_an_object_in_storage_can_be_the_source(transcoder: Transcoder, tm
         ({"rungs": [media_pb2.Rung(name="a", video_bps=60_000)] * 2}, "unique"),
         ({"rungs": [media_pb2.Rung(name=f"r{n}", video_bps=60_000) for n in range(11)]}, "at most 10"),
         ({"rungs": [media_pb2.Rung(name="a/b", video_bps=60_000)]}, "rungs[0].name"),
+        ({"rungs": [media_pb2.Rung(name="audio", video_bps=60_000)]}, "rungs[0].name is 'audio'"),
         ({"input_path": "/etc/passwd"}, "input_path"),
         ({"input_path": "a/../b"}, "input_path"),
         ({"input_path": "a/%2e%2e/b"}, "input_path"),

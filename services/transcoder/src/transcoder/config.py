@@ -7,14 +7,22 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from chassis.config import Address, ServiceConfig
 from transcoder.domain.ladder import NAMED_RUNGS, Rung
+from transcoder.domain.plan import AUDIO_RENDITION_ID
 
 
 def _choose_workers() -> int:
     return min(64, max(2, len(os.sched_getaffinity(0)) // 2))
+
+
+def _require_names(ladder: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    names = [rung.name for rung in ladder]
+    if len(set(names)) != len(names) or AUDIO_RENDITION_ID in names:
+        raise ValueError(f"it has the names {names}: each must be unique, and none {AUDIO_RENDITION_ID!r}")
+    return ladder
 
 
 class TranscoderConfig(ServiceConfig):
@@ -74,8 +82,11 @@ class TranscoderConfig(ServiceConfig):
     progress_interval_s: Annotated[float, Field(ge=0.2, le=60)] = 0.5
     """How often WatchProgress looks for news, seconds, 0.2 to 60."""
 
-    ladder: tuple[Rung, ...] = NAMED_RUNGS
-    """Rungs that jobs choose from: a JSON list of {name, width_pixels, height_pixels, video_bps}."""
+    ladder: Annotated[tuple[Rung, ...], Field(min_length=1), AfterValidator(_require_names)] = NAMED_RUNGS
+    """Rungs that jobs choose from, at least 1: a JSON list of {name, width_pixels, height_pixels, video_bps}.
+
+    Each name is unique and none is "audio", which is the sound's.
+    """
 
     ffmpeg: str = ""
     """The ffmpeg to run; empty: the one that the imageio-ffmpeg package brings."""

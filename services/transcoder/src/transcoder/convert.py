@@ -15,7 +15,7 @@ from chassis.errors import InvalidArgument, Unimplemented
 from chassis.layout import require_id
 from transcoder.domain.job import Job, JobState
 from transcoder.domain.ladder import Rung, choose_rungs
-from transcoder.domain.plan import Container
+from transcoder.domain.plan import AUDIO_RENDITION_ID, Container
 from transcoder.domain.progress import Progress
 from transcoder.domain.recording import Recording, RecordingState
 from transcoder.domain.source_url import parse_source_url
@@ -324,6 +324,12 @@ def _rungs(rungs: Sequence[media_pb2.Rung]) -> tuple[Rung, ...]:
 
 def _rung(rung: media_pb2.Rung, at: str) -> Rung:
     require_id(rung.name, field=f"{at}.name")
+    if rung.name == AUDIO_RENDITION_ID:
+        raise InvalidArgument(
+            f"{at}.name is {rung.name!r}, the name of the sound's rendition: choose another",
+            reason="RESERVED_ID",
+            field=f"{at}.name",
+        )
     width, height = rung.width_pixels, rung.height_pixels
     if width or height:  # both 0: the source's own size
         _require_within(width, RUNG_SIDES, f"{at}.width_pixels")
