@@ -88,6 +88,31 @@ async def test_a_refused_fetch_tells_why_and_leaves_nothing(
     assert transcoder.stored() == set()
 
 
+async def test_a_fetch_that_takes_longer_than_the_queue_waits_is_not_done_twice(
+    nats_server: NatsServer, tmp_path: Path, film: bytes
+) -> None:
+    asked = 0
+
+    async def answer(request: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await web.slow(film, seconds=2.5)(request)
+
+    settings = {
+        "fetch_allow_private": True,
+        "fetch_workers": 2,
+        "transcode_ack_wait_s": 1.0,
+        "transcode_heartbeat_s": 0.2,
+    }
+    async with (
+        running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder,
+        web.web_server(film=answer) as url,
+    ):
+        await transcoder.create(source_url=f"{url}/film")
+        recording = await arrived(transcoder)
+    assert (recording.state, recording.error, asked) == (pb.Recording.READY, "", 1)
+
+
 async def test_a_failed_fetch_may_be_followed_by_an_upload(transcoder: Transcoder, film: bytes) -> None:
     async with web.web_server(film=web.status(403)) as url:
         await transcoder.create(source_url=f"{url}/film")

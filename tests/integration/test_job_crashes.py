@@ -52,7 +52,10 @@ class World:
 @pytest.fixture
 async def world(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[World]:
     config = TranscoderConfig(
-        nats_url=nats_server.url, storage_url=f"file://{tmp_path}/objects", transcode_ack_wait_s=ACK_WAIT_S
+        nats_url=nats_server.url,
+        storage_url=f"file://{tmp_path}/objects",
+        transcode_ack_wait_s=ACK_WAIT_S,
+        transcode_heartbeat_s=ACK_WAIT_S / 5,
     )
     async with (
         running_distributor(nats_server.url) as distributor,

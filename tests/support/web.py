@@ -64,6 +64,20 @@ def endless(piece: bytes) -> Handler:
     return answer
 
 
+def slow(data: bytes, *, seconds: float) -> Handler:
+    """Send the first half, and the second one later."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-length": str(len(data))})
+        await response.prepare(request)
+        await response.write(data[: len(data) // 2])
+        await asyncio.sleep(seconds)
+        await response.write(data[len(data) // 2 :])
+        return response
+
+    return answer
+
+
 def silent(data: bytes) -> Handler:
     """Send a little, then nothing."""
 

@@ -23,6 +23,12 @@ def test_the_ladder_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert [rung.name for rung in TranscoderConfig().ladder] == ["Mine"]
 
 
+def test_a_worker_shows_that_it_lives_long_before_it_counts_as_dead() -> None:
+    with pytest.raises(ValidationError, match=r"heartbeat_s is 1: it must be at most a third"):
+        TranscoderConfig(transcode_ack_wait_s=2.0)
+    TranscoderConfig(transcode_ack_wait_s=3.0)
+
+
 @pytest.mark.parametrize("ladder", [[], [rung("a"), rung("a")], [rung("a"), rung("audio")]])
 def test_a_ladder_without_usable_names_is_refused(ladder: list[dict[str, Any]]) -> None:
     with pytest.raises(ValidationError, match="ladder"):

@@ -36,12 +36,12 @@ from transcoder.adapters.probe import probe
 from transcoder.adapters.recording_store import KvRecordingStore
 from transcoder.adapters.source_files import CachedSourceFiles, LocalSourceFiles
 from transcoder.adapters.timeline_client import TimelineClient
-from transcoder.config import TranscoderConfig
+from transcoder.config import BEATS_PER_ACK_WAIT, TranscoderConfig
 from transcoder.ports import Lane, SourceFiles
 from transcoder.service_delete import Deletion
 from transcoder.service_drive import Driver
 from transcoder.service_encode import Encoding
-from transcoder.service_intake import Intake
+from transcoder.service_intake import BEAT_S, Intake
 from transcoder.service_jobs import Jobs
 from transcoder.service_pool import Pool, Slots
 from transcoder.service_receive import Limits
@@ -126,6 +126,7 @@ def build(config: TranscoderConfig, stores: Stores, channel: grpc.aio.Channel) -
             clock=_now,
         ),
         Limits(size_bytes=config.upload_limit_bytes, silence_s=config.upload_silence_s),
+        beat_s=min(BEAT_S, config.transcode_ack_wait_s / BEATS_PER_ACK_WAIT),
     )
     deletion = Deletion(
         service_delete.Ports(

@@ -7,11 +7,13 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from chassis.config import Address, ServiceConfig
 from transcoder.domain.ladder import NAMED_RUNGS, Rung
 from transcoder.domain.plan import AUDIO_RENDITION_ID
+
+BEATS_PER_ACK_WAIT = 3
 
 
 def _choose_workers() -> int:
@@ -50,7 +52,10 @@ class TranscoderConfig(ServiceConfig):
     """Silence after which a task is given to another worker, seconds, 0.5 to 300."""
 
     transcode_heartbeat_s: Annotated[float, Field(ge=0.05, le=60)] = 1.0
-    """How often a worker shows that it lives and looks whether its job was cancelled, seconds, 0.05 to 60."""
+    """How often a worker shows that it lives and looks whether its job was cancelled, seconds, 0.05 to 60.
+
+    At most a third of transcode_ack_wait_s, so that one late heartbeat costs nothing.
+    """
 
     transcode_lost_after_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """Tasks of a job that was silent for so long are queued again if none waits in the queue, seconds."""
@@ -90,3 +95,12 @@ class TranscoderConfig(ServiceConfig):
 
     ffmpeg: str = ""
     """The ffmpeg to run; empty: the one that the imageio-ffmpeg package brings."""
+
+    @model_validator(mode="after")
+    def _require_several_beats(self) -> TranscoderConfig:
+        if self.transcode_heartbeat_s > self.transcode_ack_wait_s / BEATS_PER_ACK_WAIT:
+            raise ValueError(
+                f"transcode_heartbeat_s is {self.transcode_heartbeat_s:g}: it must be at most a third of "
+                f"transcode_ack_wait_s, which is {self.transcode_ack_wait_s:g}"
+            )
+        return self

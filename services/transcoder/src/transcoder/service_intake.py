@@ -34,7 +34,7 @@ from transcoder.service_beat import while_beating
 from transcoder.service_receive import Limits, Receiver, UploadPiece
 from transcoder.service_recordings import change_recording
 
-BEAT_S = 4.0  # well below ARRIVAL_SILENCE
+BEAT_S = 4.0  # well below ARRIVAL_SILENCE; a queue that is less patient needs more
 FETCH_TRIES = 4
 FETCH_RETRY_S = 2.0
 # A task is published before its record is written: how long to wait for the record.
@@ -70,9 +70,10 @@ class _Arriving:
 class Intake:
     """Brings sources in."""
 
-    def __init__(self, ports: Ports, limits: Limits) -> None:
+    def __init__(self, ports: Ports, limits: Limits, *, beat_s: float = BEAT_S) -> None:
         self._ports = ports
         self._limits = limits
+        self._beat_s = beat_s
 
     async def upload(
         self, recording_id: str, promise: Promise, pieces: AsyncIterator[UploadPiece]
@@ -213,7 +214,7 @@ class Intake:
 
     async def _beat(self, arriving: _Arriving, delivery: Delivery | None) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._beat_s)
             if delivery:
                 await delivery.extend()
             await self._change(arriving, steps.advance_arrival)
