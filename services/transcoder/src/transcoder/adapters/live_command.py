@@ -25,6 +25,9 @@ LIVE_FLAGS = ("-max_error_rate", "1")
 JUMP_S = 10
 """A gap in the source's times is filled if it is shorter, and closed if it is longer."""
 
+HEAD_MARGIN_S = 0.1
+"""By so much more than the probe ffmpeg looks for streams: it counts from other frames."""
+
 LOOKAHEAD_FRAMES = 5
 """Frames that x264 waits for, to see how the picture goes on: each delays all by a frame.
 
@@ -76,11 +79,12 @@ def build_live_command(run: LiveCommand, plan: LivePlan) -> list[str]:
 
 
 def _input_flags(run: LiveCommand, plan: LivePlan) -> dict[str, Any]:
+    head_us = round(min(HEAD_S, plan.source.duration_s + HEAD_MARGIN_S) * 1_000_000)
     flags: dict[str, Any] = {
         "f": LIVE_DEMUXERS[plan.source.demuxer],  # no content can choose another, such as hls or concat
         "protocol_whitelist": "pipe",  # nothing within a source makes ffmpeg open a file or an address
         "probesize": HEAD_BYTES,  # look for streams no farther than the probe did, for it has found them ...
-        "analyzeduration": HEAD_S * 1_000_000,  # ... and begin as soon as they are found
+        "analyzeduration": head_us,  # ... and take no longer: a transport stream may always have more
         # times that jump by more go on where they were: else an hour's gap would be an hour of copies
         "dts_delta_threshold": JUMP_S,  # in MPEG-TS and FLV
         "dts_error_threshold": JUMP_S,  # in other containers
