@@ -55,7 +55,7 @@ def test_each_service_learns_where_the_others_are() -> None:
         "WEIR_NATS_URL": "nats://127.0.0.1:8081",
         "WEIR_STORAGE_URL": "file:///data/weir/objects",
         "WEIR_LOG_FORMAT": "json",
-        "WEIR_RTMP_PUBLIC_URL": "rtmp://127.0.0.1:8089/live",
+        "WEIR_RTMP_PUBLIC_URL": "rtmp://127.0.0.1:8089",
         "WEIR_HTTP_PUBLIC_URL": "http://127.0.0.1:8080",
         "WEIR_GRPC_ADDRESS": "127.0.0.1:8085",
         "WEIR_HTTP_ADDRESS": "127.0.0.1:8086",

@@ -182,7 +182,7 @@ def _shared_variables(wishes: Wishes) -> dict[str, str]:
         "WEIR_NATS_URL": f"nats://{wishes.address(_NATS)}",
         "WEIR_STORAGE_URL": wishes.storage_url or f"file://{wishes.data / 'objects'}",
         "WEIR_LOG_FORMAT": wishes.log_format,
-        "WEIR_RTMP_PUBLIC_URL": f"rtmp://{wishes.address(_RTMP)}/live",
+        "WEIR_RTMP_PUBLIC_URL": f"rtmp://{wishes.address(_RTMP)}",
         "WEIR_HTTP_PUBLIC_URL": f"http://{wishes.address(0)}",
         "WEIR_ABR_ADDRESS": _target(wishes.addresses(Kind.ABR, _ABR)),
         "WEIR_TRANSCODER_ADDRESS": _target(wishes.addresses(Kind.TRANSCODER, _TRANSCODER)),
