@@ -224,6 +224,18 @@ class TestBackPressure:
         _, *sent = read_tags(session.flv)
         assert [body for _, _, body in sent] == [frame.body for frame in frames]
 
+    async def test_as_much_is_held_as_is_allowed(self, publishers: RecordingPublishers) -> None:
+        frames = [avc_header(), *(picture(40 * number, bytes(400_000)) for number in range(50))]
+        limits = RtmpLimits(held_bytes=25_000_000)
+        async with rtmp_server("127.0.0.1", 0, publishers, limits) as port, rtmp_peer(port) as peer:
+            await peer.connect()
+            await peer.publish()
+            session = await publishers.next_session()
+            session.may_take.clear()
+            async with asyncio.timeout(20):
+                await send_all(peer, frames)
+            session.may_take.set()
+
     async def test_session_that_takes_nothing_is_given_up(self, publishers: RecordingPublishers) -> None:
         limits = RtmpLimits(held_bytes=1000, stall_timeout_s=0.3)
         async with rtmp_server("127.0.0.1", 0, publishers, limits) as port, push(port) as publisher:
@@ -313,7 +325,55 @@ class TestConversation:
             assert await peer.hear_status() == "NetStream.Publish.Rejected"
 
 
+class TestLimits:
+    async def test_long_message_ends_the_publication(self, publishers: RecordingPublishers) -> None:
+        limits = RtmpLimits(message_bytes=5_000)
+        async with rtmp_server("127.0.0.1", 0, publishers, limits) as port, rtmp_peer(port) as peer:
+            await peer.connect()
+            await peer.publish()
+            session = await publishers.next_session()
+            await send_all(peer, [avc_header(), picture(0, bytes(4_000)), picture(40, bytes(5_000))])
+            async with asyncio.timeout(3):
+                await session.ended.wait()
+            assert [len(body) for _, _, body in read_tags(session.flv)][1:] == [4_005]
+
+    async def test_long_talk_before_publish_is_cut_off(self, publishers: RecordingPublishers) -> None:
+        limits = RtmpLimits(command_bytes=5_000)
+        async with rtmp_server("127.0.0.1", 0, publishers, limits) as port, rtmp_peer(port) as peer:
+            await peer.connect()
+            await send_all(peer, [command("FCPublish", 0, None, "x" * 1_000)] * 6)
+            with pytest.raises((EOFError, ConnectionError)):
+                while await peer.receive():
+                    pass
+
+    async def test_peer_that_does_not_listen_is_given_up(self, publishers: RecordingPublishers) -> None:
+        limits = RtmpLimits(send_timeout_s=0.2)
+        ping = Message(kind=MessageType.USER_CONTROL, body=bytes.fromhex("0006 00000000"))
+        async with rtmp_server("127.0.0.1", 0, publishers, limits) as port, rtmp_peer(port, 4096) as peer:
+            await peer.connect()
+            await peer.publish()
+            session = await publishers.next_session()
+            with suppress(ConnectionError):
+                await send_all(peer, [ping] * 20_000)
+            async with asyncio.timeout(5):
+                await session.ended.wait()
+
+
 class TestHostile:
+    async def test_publisher_that_breaks_the_protocol_ends_its_session(
+        self, port: int, publishers: RecordingPublishers
+    ) -> None:
+        async with rtmp_peer(port) as peer:
+            await peer.connect()
+            await peer.publish()
+            session = await publishers.next_session()
+            await send_all(peer, [avc_header(), picture(0, b"whole")])
+            await session.began.wait()
+            await peer.send_bytes(b"\xff" * 10_000)
+            async with asyncio.timeout(3):
+                await session.ended.wait()
+        assert [body[5:] for _, _, body in read_tags(session.flv)][1:] == [b"whole"]
+
     @pytest.mark.parametrize(
         "attack",
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -94,6 +95,10 @@ class RtmpPeer:
         self._writer.write(encode_message(message, self._chunk_bytes))
         await self._writer.drain()
 
+    async def send_bytes(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
     async def hear(self, name: str) -> list[AmfValue]:
         """Wait for a command; return all of its values."""
         async with asyncio.timeout(10):
@@ -119,14 +124,24 @@ class RtmpPeer:
             data = await self._reader.read(1 << 16)
             if not data:
                 raise EOFError
-            self._inbox += self._chunks.feed(data)
+            self._inbox.extend(self._chunks.feed(data))
         return self._inbox.popleft()
 
 
 @asynccontextmanager
-async def rtmp_peer(port: int) -> AsyncIterator[RtmpPeer]:
-    """Open a connection for the time of a block, hands shaken."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def rtmp_peer(port: int, buffer_bytes: int = 1 << 16) -> AsyncIterator[RtmpPeer]:
+    """Open a connection for the time of a block, hands shaken.
+
+    Args:
+        port: The server's.
+        buffer_bytes: How far it reads ahead, and so does the system for it.
+    """
+    with socket.socket() as unconnected:
+        unconnected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        unconnected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(unconnected, ("127.0.0.1", port))
+        connected = socket.socket(fileno=unconnected.detach())
+    reader, writer = await asyncio.open_connection(sock=connected, limit=buffer_bytes)
     peer = RtmpPeer(reader, writer)
     try:
         await peer.shake_hands()

@@ -19,7 +19,7 @@ CONNECT = command("connect", 1, {"app": "live", "tcUrl": "rtmp://weir/live"})
 
 
 def read(data: bytes) -> list[Message]:
-    return ChunkReader(1 << 20).feed(data)
+    return list(ChunkReader(1 << 20).feed(data))
 
 
 def commands(data: bytes) -> list[list[AmfValue]]:

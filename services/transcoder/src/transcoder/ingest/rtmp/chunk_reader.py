@@ -5,6 +5,7 @@ Any split of the bytes gives the same messages. At most two messages' worth of b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from transcoder.ingest.rtmp.message import Message, MessageType, RtmpError
@@ -67,15 +68,17 @@ class ChunkReader:
         self._left_bytes = 0
         self._held_bytes = 0
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Take bytes; return the messages that are whole now, those about chunks themselves left out.
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Take bytes; yield the messages that are whole now, those about chunks themselves left out.
+
+        All of them must be taken before more is fed.
 
         Raises:
             RtmpError: They are no chunks, or exceed a limit.
         """
         data = self._rest + data
         position = 0
-        messages: list[Message] = []
+        count = 0
         while True:
             if not self._current:
                 header = self._parse_header(data, position)
@@ -86,12 +89,14 @@ class ChunkReader:
             position += self._take_body(self._current, data, position)
             if self._left_bytes:
                 break
-            messages += self._end_chunk(self._current)
+            message = self._end_chunk(self._current)
             self._current = None
-            if len(messages) > FLOOD_COUNT:
+            if message:
+                yield message
+                count += 1
+            if count > FLOOD_COUNT:
                 raise RtmpError("a flood of empty messages")
         self._rest = data[position:]
-        return messages
 
     def _parse_header(self, data: bytes, position: int) -> _Header | None:
         """Read a chunk's header; None while it is not whole."""
@@ -152,9 +157,10 @@ class ChunkReader:
             raise RtmpError(f"unfinished messages hold more than {2 * self.message_bytes} bytes")
         return len(piece)
 
-    def _end_chunk(self, stream: _ChunkStream) -> list[Message]:
+    def _end_chunk(self, stream: _ChunkStream) -> Message | None:
+        """Take a chunk for whole; return its message if that is whole, too, and not for ourselves."""
         if len(stream.body) < stream.length:
-            return []
+            return None
         message = Message(
             kind=stream.kind,
             timestamp_ms=stream.timestamp_ms,
@@ -162,7 +168,7 @@ class ChunkReader:
             body=bytes(stream.body),
         )
         self._drop_body(stream)
-        return [] if self._obey(message) else [message]
+        return None if self._obey(message) else message
 
     def _obey(self, message: Message) -> bool:
         """Do what a message says about the chunks behind it; False if it says nothing of them."""

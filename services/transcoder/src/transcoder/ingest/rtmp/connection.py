@@ -57,6 +57,7 @@ class Connection:
         self._acknowledger = Acknowledger()
         self._chunks = ChunkReader(limits.command_bytes)
         self._inbox: deque[Message] = deque()
+        self._broken: RtmpError | None = None
         self._feeding: asyncio.Task[None] | None = None
 
     @property
@@ -73,7 +74,6 @@ class Connection:
         Raises:
             RtmpError: The peer broke the protocol or a limit, or was too slow.
             Refused: It was turned away, and told why.
-            TimeoutError: It did not take what it was told.
         """
         try:
             async with _deadline(self._limits.handshake_timeout_s, "no handshake"):
@@ -100,7 +100,7 @@ class Connection:
                 raise RtmpError("left during the handshake")
             if answer := handshake.feed(data):
                 await self._wire.send(answer)
-        self._inbox += self._chunks.feed(handshake.rest)
+        self._unpack(handshake.rest)
 
     async def _wait_for_claim(self) -> PublishClaim | None:
         """Answer the peer until it asks to publish; None if it leaves before."""
@@ -181,6 +181,14 @@ class Connection:
                     return None
         return None
 
+    def _unpack(self, data: bytes) -> None:
+        """Put what is whole into the inbox; what broke the protocol behind it is told of afterwards."""
+        try:
+            for message in self._chunks.feed(data):
+                self._inbox.append(message)
+        except RtmpError as error:
+            self._broken = error
+
     async def _answer(self, message: Message) -> Answer:
         answer = self._conversation.answer(message)
         if answer.data:
@@ -190,10 +198,12 @@ class Connection:
     async def _receive(self) -> Message | None:
         """Wait for a message; None once the peer has closed its side."""
         while not self._inbox:
+            if self._broken:
+                raise self._broken
             data = await self._wire.read()
             if not data:
                 return None
-            self._inbox += self._chunks.feed(data)
+            self._unpack(data)
             if acknowledgement := self._acknowledger.count(len(data)):
                 await self._wire.send(acknowledgement)
         message = self._inbox.popleft()

@@ -17,8 +17,9 @@ from transcoder.ingest.rtmp.wire import Wire
 _BACKLOG_COUNT = 256
 _DEFAULT_LIMITS = RtmpLimits()
 _ACCEPT_PAUSE_S = 0.5
+_SEND_BUFFER_BYTES = 1 << 16  # what we say is short, and a peer that does not listen shall be noticed
 # What ends connections every day; everything else is our own mistake.
-_ORDINARY = (RtmpError, Refused, TimeoutError)
+_ORDINARY = (RtmpError, Refused)
 
 
 @asynccontextmanager
@@ -76,6 +77,7 @@ class _Connections:
             connected.close()
             return
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         wire = Wire(connected, self._limits.send_timeout_s)
         connection = Connection(wire, _name_peer(*address[:2]), self._publishers, self._limits)
         task = asyncio.create_task(connection.serve(), name=f"rtmp {connection.peer}")

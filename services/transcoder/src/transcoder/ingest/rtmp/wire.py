@@ -10,6 +10,8 @@ import asyncio
 import socket
 from contextlib import suppress
 
+from transcoder.ingest.rtmp.message import RtmpError
+
 _READ_BYTES = 1 << 16
 _FAREWELL_S = 1.0
 
@@ -42,11 +44,15 @@ class Wire:
         """Send all of it; that the peer is gone is seen when it is read from.
 
         Raises:
-            TimeoutError: The peer does not take it.
+            RtmpError: The peer does not take it.
         """
-        with suppress(ConnectionError):
+        try:
             async with asyncio.timeout(self._send_timeout_s):
                 await self._loop.sock_sendall(self._socket, data)
+        except TimeoutError as error:
+            raise RtmpError(f"took no answer for {self._send_timeout_s:g} s") from error
+        except ConnectionError:
+            pass
 
     async def wait_for_leave(self) -> None:
         """Say that no more comes, and let the peer leave first: a reset would overtake what was sent last."""
