@@ -85,11 +85,6 @@ def task_subject(priority: str, recording_id: str, job_id: str, task: str) -> st
     return f"weir.jobs.{priority}.{token(recording_id)}.{job_id}.{task}"
 
 
-def job_subjects(recording_id: str, job_id: str) -> str:
-    """Match every task of one job."""
-    return f"weir.jobs.*.{token(recording_id)}.{job_id}.*"
-
-
 def recording_prefix(recording_id: str) -> str:
     return f"recordings/{recording_id}/"
 

@@ -6,7 +6,8 @@ A key is written once and never changed. What may change lives in NATS.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +19,7 @@ from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable
 
 # obstore accepts a leading slash and percent escapes; no key of ours has either.
 _KEY = re.compile(r"[A-Za-z0-9_=.-]+(/[A-Za-z0-9_=.-]+)*")
+_DELETE_BATCH = 1000  # the most that S3 takes in one request
 _PIECE_BYTES = 5 * 1024 * 1024  # the least that S3 takes as one part of a multipart upload
 
 
@@ -86,18 +88,21 @@ class ObjectStore:
 
     async def delete(self, *keys: str) -> None:
         """Remove objects; a key that is not there is no error."""
-        for key in keys:
+        for start in range(0, len(keys), _DELETE_BATCH):
+            batch = [_checked(key) for key in keys[start : start + _DELETE_BATCH]]
             try:
-                with _translated(key):
-                    await obstore.delete_async(self._store, _checked(key))
-            except NotFound:
-                continue
+                await self._delete(batch)
+            except NotFound:  # some stores stop at a missing key, others never tell
+                await self._delete_one_by_one(batch)
 
-    async def delete_prefix(self, prefix: str) -> int:
-        """Remove everything below a prefix; answers how many objects went."""
-        keys = [key async for key in self.list(prefix)]
-        await self.delete(*keys)
-        return len(keys)
+    async def _delete(self, batch: Sequence[str]) -> None:
+        with _translated(batch[0]):
+            await obstore.delete_async(self._store, batch)
+
+    async def _delete_one_by_one(self, batch: Sequence[str]) -> None:
+        for key in batch:
+            with suppress(NotFound):
+                await self._delete([key])
 
     def local_path(self, key: str) -> Path | None:
         """Name the file that holds an object, where the storage is a folder of this machine."""
