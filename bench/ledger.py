@@ -338,6 +338,7 @@ def running_distributor(nats_url: str) -> Iterator[tuple[subprocess.Popen[bytes]
     """Run a distributor; yields its process and address."""
     address = f"127.0.0.1:{free_port()}"
     settings = {"WEIR_NATS_URL": nats_url, "WEIR_GRPC_ADDRESS": address, "WEIR_LOG_LEVEL": "warning"}
+    settings["WEIR_STORAGE_URL"] = "memory:"
     with running([sys.executable, "-m", "distributor"], Path(os.devnull), settings) as process:
         wait_for_port(int(address.rsplit(":", 1)[1]))
         yield process, address

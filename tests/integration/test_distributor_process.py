@@ -42,7 +42,8 @@ class Process:
 
     def __init__(self, nats_url: str, **settings: str) -> None:
         self.address = f"127.0.0.1:{free_base()}"
-        environment = {"WEIR_NATS_URL": nats_url, "WEIR_GRPC_ADDRESS": self.address, **settings}
+        environment = {"WEIR_NATS_URL": nats_url, "WEIR_GRPC_ADDRESS": self.address}
+        environment |= {"WEIR_STORAGE_URL": "memory:", **settings}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "distributor"],
             env={**os.environ, **environment},
@@ -112,7 +113,7 @@ async def test_a_stopping_distributor_says_so_before_it_stops(nats_server: NatsS
 
 
 async def test_folds_are_held_for_as_many_ledgers_as_is_set(nats_server: NatsServer) -> None:
-    config = DistributorConfig(nats_url=nats_server.url, fold_cache_count=2)
+    config = DistributorConfig(nats_url=nats_server.url, storage_url="memory:", fold_cache_count=2)
     async with connect(config, name="test") as client, open_channel(config.transcoder_address) as transcoders:
         room = await build(config, client, transcoders)
         async with (

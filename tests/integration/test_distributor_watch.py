@@ -19,6 +19,7 @@ from chassis.grpc_client import open_channel, peer_errors
 from chassis.grpc_server import serve
 from chassis.messaging import connect
 from distributor.adapters.feeds import Tails
+from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import open_ledger_journal, stored_record
 from distributor.bootstrap import SERVICES, build
 from distributor.config import DistributorConfig
@@ -302,9 +303,11 @@ async def test_who_begins_to_watch_amid_appends_hears_each_once(distributor: Dis
 
 
 async def test_news_of_what_was_read_already_is_no_news(nats_server: NatsServer) -> None:
-    config = DistributorConfig(nats_url=nats_server.url)
+    config = DistributorConfig(nats_url=nats_server.url, storage_url="memory:")
     async with connect(config, name="test") as client:
-        journal = await open_ledger_journal(client, replicas=1, max_bytes=-1)
+        journal = await open_ledger_journal(
+            client, await open_heads(client, replicas=1), replicas=1, max_bytes=-1
+        )
         tails = Tails(client, journal, stored_record, reread_interval_s=3600)
         box: Mailbox[StoredRecord] = Mailbox(limit_count=1000, limit_bytes=10**9)
         async with tails.follow("weir.timeline.film.0", box):
@@ -339,7 +342,7 @@ async def test_a_hundred_watchers_hear_the_same(distributor: Distributor) -> Non
 
 
 async def test_watchers_share_a_tail_and_the_last_one_ends_it(nats_server: NatsServer) -> None:
-    config = DistributorConfig(nats_url=nats_server.url)
+    config = DistributorConfig(nats_url=nats_server.url, storage_url="memory:")
     async with connect(config, name="test") as client, open_channel(config.transcoder_address) as transcoders:
         room = await build(config, client, transcoders)
         async with (

@@ -18,14 +18,18 @@ from weir.timeline.v1 import timeline_pb2 as pb
 from chassis import errors
 from chassis.grpc_client import peer_errors
 from chassis.messaging import connect
+from chassis.storage import open_store
+from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
 from distributor.adapters.registry_store import open_registry
+from distributor.adapters.tombstone_store import open_tombstones
 from distributor.config import DistributorConfig
 from distributor.convert import read_description
 from distributor.domain.entries import LedgerId
 from distributor.folds import Folds
 from distributor.ports import Stored
 from distributor.service import Timelines
+from distributor.service_remains import Remains
 from distributor.service_streams import Streams
 from support.distributor import (
     Distributor,
@@ -143,10 +147,28 @@ async def test_deleted_while_it_is_opened_a_stream_leaves_nothing(nats_server: N
     """The worst moment: the registry has the stream already, the ledger is still empty."""
     config = DistributorConfig(nats_url=nats_server.url)
     async with connect(config, name="test") as client:
-        store = LedgerStore(await open_ledger_journal(client, replicas=1, max_bytes=-1), now)
+        heads = await open_heads(client, replicas=1)
+        store = LedgerStore(await open_ledger_journal(client, heads, replicas=1, max_bytes=-1), now)
         registry, _ = await open_registry(client, replicas=1)
         folds = Folds(store, limit_count=10)
-        streams = Streams(registry=registry, writer=store, reader=store, folds=folds, now=now)
+        remains = Remains(
+            registry=registry,
+            reader=store,
+            heads=heads,
+            folds=folds,
+            objects=open_store("memory:"),
+            tombstones=await open_tombstones(client, replicas=1),
+            now=now,
+        )
+        streams = Streams(
+            registry=registry,
+            writer=store,
+            reader=store,
+            folds=folds,
+            heads=heads,
+            remains=remains,
+            now=now,
+        )
         timelines = Timelines(
             writer=Interrupted(store, streams),
             reader=store,

@@ -38,7 +38,7 @@ async def running_distributor(nats_url: str, **settings: Any) -> AsyncIterator[D
     config = DistributorConfig(
         nats_url=nats_url,
         grpc_address="127.0.0.1:0",
-        **{"shutdown_grace_s": 1.0, "reread_interval_s": 0.5, **settings},
+        **{"shutdown_grace_s": 1.0, "reread_interval_s": 0.5, "storage_url": "memory:", **settings},
     )
     async with (
         serve_distributor(config, Stopping()) as port,

@@ -18,6 +18,8 @@ TIMELINE_STREAM = "WEIR_TIMELINE"
 JOBS_STREAM = "WEIR_JOBS"
 
 STREAMS_BUCKET = "weir_streams"
+HEADS_BUCKET = "weir_heads"
+TOMBSTONES_BUCKET = "weir_tombstones"
 RECORDINGS_BUCKET = "weir_recordings"
 JOBS_BUCKET = "weir_jobs"
 CHUNKS_BUCKET = "weir_chunks"

@@ -18,12 +18,15 @@ from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping, end_tasks
 from chassis.messaging import connect
+from chassis.storage import open_store
 from chassis.telemetry import log
 from distributor.adapters import ledger_store, registry_store
 from distributor.adapters.feeds import Tails
+from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
 from distributor.adapters.needs import NatsNeeds
 from distributor.adapters.registry_store import open_registry
+from distributor.adapters.tombstone_store import open_tombstones
 from distributor.adapters.transcoder_client import TranscoderClient
 from distributor.config import DistributorConfig
 from distributor.convert_create import LiveDefaults
@@ -33,11 +36,15 @@ from distributor.folds import Folds
 from distributor.mailbox import Mailbox
 from distributor.ports import Item
 from distributor.service import Timelines
+from distributor.service_cleanup import Cleanup
 from distributor.service_live import LiveStreams
+from distributor.service_remains import Remains
 from distributor.service_stop import Stops
 from distributor.service_streams import Streams
 from distributor.service_watch import Watches
 from distributor.servicer import DistributionServicer, LiveServicer, StreamServicer, TimelineServicer
+
+Clock = Callable[[], datetime]
 
 SERVICES = (
     "weir.timeline.v1.TimelineService",
@@ -74,6 +81,8 @@ class Room:
     streams: Streams
     live: LiveStreams
     stops: Stops
+    remains: Remains
+    cleanup: Cleanup
     watches: Watches
     defaults: LiveDefaults
     urls: IngestUrls
@@ -91,15 +100,37 @@ class Room:
         api_grpc.add_DistributionServiceServicer_to_server(DistributionServicer(self.needs, self.now), server)
 
 
-async def build(config: DistributorConfig, client: Client, transcoders: grpc.aio.Channel) -> Room:
-    """Build the room on a connection to NATS and a channel to the transcoders."""
+async def build(
+    config: DistributorConfig, client: Client, transcoders: grpc.aio.Channel, *, now: Clock | None = None
+) -> Room:
+    """Build the room on a connection to NATS and a channel to the transcoders; `now` is the clock."""
+    now = now or _now
+    heads = await open_heads(client, replicas=config.nats_replicas)
     journal = await open_ledger_journal(
-        client, replicas=config.nats_replicas, max_bytes=config.ledger_limit_bytes
+        client, heads, replicas=config.nats_replicas, max_bytes=config.ledger_limit_bytes
     )
     registry, registry_journal = await open_registry(client, replicas=config.nats_replicas)
-    store = LedgerStore(journal, _now)
+    store = LedgerStore(journal, now)
     folds = Folds(store, limit_count=config.fold_cache_count)
-    streams = Streams(registry=registry, writer=store, reader=store, folds=folds, now=_now)
+    objects = open_store(config.storage_url)
+    remains = Remains(
+        registry=registry,
+        reader=store,
+        heads=heads,
+        folds=folds,
+        objects=objects,
+        tombstones=await open_tombstones(client, replicas=config.nats_replicas),
+        now=now,
+    )
+    streams = Streams(
+        registry=registry,
+        writer=store,
+        reader=store,
+        folds=folds,
+        heads=heads,
+        remains=remains,
+        now=now,
+    )
     interval_s = config.reread_interval_s
     feeds = NatsFeeds(
         ledgers=Tails(client, journal, ledger_store.stored_record, reread_interval_s=interval_s),
@@ -107,7 +138,7 @@ async def build(config: DistributorConfig, client: Client, transcoders: grpc.aio
     )
     return Room(
         timelines=Timelines(
-            writer=store, reader=store, registry=registry, folds=folds, streams=streams, now=_now
+            writer=store, reader=store, registry=registry, folds=folds, streams=streams, now=now
         ),
         streams=streams,
         live=LiveStreams(
@@ -115,8 +146,10 @@ async def build(config: DistributorConfig, client: Client, transcoders: grpc.aio
             streams=streams,
             folds=folds,
             puller=TranscoderClient(transcoders),
-            now=_now,
+            now=now,
         ),
+        remains=remains,
+        cleanup=Cleanup(registry=registry, writer=store, reader=store, heads=heads, objects=objects, now=now),
         stops=Stops(registry=registry, streams=streams, folds=folds, writer=store),
         defaults=LiveDefaults(
             rungs=config.ladder,
@@ -134,7 +167,7 @@ async def build(config: DistributorConfig, client: Client, transcoders: grpc.aio
         folds=folds,
         feeds=feeds,
         needs=NatsNeeds(client),
-        now=_now,
+        now=now,
     )
 
 
@@ -150,6 +183,7 @@ async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> As
             stopping.run(room.feeds.ledgers.heal(), name="heal ledgers"),
             stopping.run(room.feeds.registry.heal(), name="heal registry"),
             stopping.run(_sweep(room, config.sweep_interval_s), name="sweep"),
+            stopping.run(_clean(room, config.cleanup_interval_s), name="clean"),
         )
         try:
             async with serve(
@@ -181,6 +215,16 @@ async def _sweep(room: Room, interval_s: float) -> None:
         except WeirError as error:
             log.warning("sweep failed", error=error.message)
         await asyncio.sleep(interval_s)
+
+
+async def _clean(room: Room, interval_s: float) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await room.cleanup.round()
+            await room.remains.round()
+        except WeirError as error:
+            log.warning("cleanup failed", error=error.message)
 
 
 def _now() -> datetime:

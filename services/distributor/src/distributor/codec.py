@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,11 @@ MEDIA_KINDS: Mapping[pb.MediaKind.ValueType, MediaKind] = {
 }
 
 
+_MEDIA_NUMBERS: Mapping[MediaKind | None, pb.MediaKind.ValueType] = {
+    kind: number for number, kind in MEDIA_KINDS.items()
+}
+
+
 def read_record(record: StoredRecord) -> Record:
     """Read a stored record; entries of a kind that a later version added are passed over."""
     message = pb.Record.FromString(record.wire)
@@ -49,6 +55,21 @@ def read_entry(entry: pb.Entry) -> Entry | None:
     """Read an entry; None if it is of no known kind."""
     which = entry.WhichOneof("kind")
     return _READERS[which](getattr(entry, which)) if which and which in _READERS else None
+
+
+def write_entry(entry: Entry) -> pb.Entry:
+    """Write an entry of the kinds that the distributor itself makes: heads and clips consist of them."""
+    match entry:
+        case Rendition():
+            return pb.Entry(rendition=_write_rendition(entry))
+        case Segment():
+            return pb.Entry(segment=_write_segment(entry))
+        case Trimmed():
+            return pb.Entry(trimmed=pb.Trimmed(**asdict(entry)))
+        case Ended():
+            return pb.Entry(ended=pb.Ended(rendition_id=entry.rendition_id))
+        case _:
+            raise AssertionError(f"the distributor makes no {type(entry).__name__}")
 
 
 def _rendition(rendition: pb.Rendition) -> Rendition:
@@ -103,6 +124,46 @@ def _part(part: pb.Part) -> Part:
         independent=part.independent,
         encryption_key=_encryption_key(part),
     )
+
+
+def _write_rendition(rendition: Rendition) -> pb.Rendition:
+    numerator, denominator = rendition.frame_rate
+    return pb.Rendition(
+        rendition_id=rendition.rendition_id,
+        media_kind=_MEDIA_NUMBERS.get(rendition.media_kind, pb.MEDIA_KIND_UNSPECIFIED),
+        codecs=rendition.codecs,
+        width_pixels=rendition.width_pixels,
+        height_pixels=rendition.height_pixels,
+        frame_rate_numerator=numerator,
+        frame_rate_denominator=denominator,
+        target_bps=rendition.target_bps,
+        peak_bps=rendition.peak_bps,
+        sample_rate_hz=rendition.sample_rate_hz,
+        channel_count=rendition.channel_count,
+        language=rendition.language,
+        name=rendition.name,
+    )
+
+
+def _write_segment(segment: Segment) -> pb.Segment:
+    written = pb.Segment(
+        rendition_id=segment.rendition_id,
+        msn=segment.msn,
+        start_s=segment.start_s,
+        duration_s=segment.duration_s,
+        discontinuity_sequence=segment.discontinuity_sequence,
+        object_key=segment.object_key,
+        size_bytes=segment.size_bytes,
+        init_key=segment.init_key,
+        init_size_bytes=segment.init_size_bytes,
+        gap=segment.gap,
+        iframes=[pb.IFrame(**asdict(iframe)) for iframe in segment.iframes],
+    )
+    if segment.program_date_time:
+        written.program_date_time.FromDatetime(segment.program_date_time)
+    if segment.encryption_key:
+        written.encryption_key.CopyFrom(pb.EncryptionKey(**asdict(segment.encryption_key)))
+    return written
 
 
 def _trimmed(trimmed: pb.Trimmed) -> Trimmed:

@@ -77,7 +77,7 @@ class Folds:
     async def _refresh(self, stream: Stream) -> Fold:
         ledger_id = stream.ledger_id
         newest = await self._reader.last_sequence(ledger_id)
-        known = self._folds.get(ledger_id) or Fold(sequence=0, ledger=_empty(stream))
+        known = self._folds.get(ledger_id) or empty_fold(stream)
         batches = self._reader.read(ledger_id, after_sequence=known.sequence, up_to=newest)
         async for batch in batches:
             ledger = fold(known.ledger, map(self._reader.decode, batch))
@@ -86,11 +86,13 @@ class Folds:
         return known
 
 
-def _empty(stream: Stream) -> Ledger:
+def empty_fold(stream: Stream) -> Fold:
+    """What is known of a ledger before its first record."""
     description = stream.description
-    return Ledger(
+    ledger = Ledger(
         container=description.container,
         target_duration_s=description.target_duration_s,
         part_target_s=description.part_target_s,
         is_live=description.kind is not StreamKind.VOD,
     )
+    return Fold(sequence=0, ledger=ledger)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
+from distributor.domain.retention import Head
 from distributor.domain.stream import Stream
 from distributor.mailbox import Mailbox
 
@@ -43,6 +45,22 @@ class StreamChanged:
     """News from the registry: what it holds of a stream is not what it held before."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldHead:
+    """A ledger's head, under the revision that a change of it must name; 0: there is none yet."""
+
+    head: Head
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """A life of a stream that is over, and when what it left in storage may be removed."""
+
+    ledger_id: LedgerId
+    due_time: datetime
+
+
 Item = StoredRecord | StreamChanged
 
 
@@ -65,8 +83,14 @@ class LedgerWriter(Protocol):
     async def find(self, ledger_id: LedgerId, *, after_sequence: int, request_id: str) -> int | None:
         """Look whether the record right behind `after_sequence` bears this request id; its sequence if so."""
 
-    async def purge(self, ledger_id: LedgerId) -> None:
-        """Remove a whole ledger."""
+    async def purge(self, ledger_id: LedgerId, *, up_to: int | None = None) -> None:
+        """Remove a whole ledger, or its beginning up to a sequence."""
+
+    async def remove(self, sequence: int) -> None:
+        """Remove one record; one that is not there is no error."""
+
+    def encode(self, entries: Sequence[Entry], *, epoch: int = 0) -> bytes:
+        """Write entries as they are stored; `append` adds epoch and time of its own."""
 
 
 class LedgerReader(Protocol):
@@ -107,6 +131,42 @@ class Registry(Protocol):
 
     async def list(self) -> Sequence[Stream]:
         """List all streams, in no order."""
+
+
+class Heads(Protocol):
+    """What stands in the place of the beginnings of ledgers."""
+
+    async def get(self, ledger_id: LedgerId) -> HeldHead:
+        """Read a ledger's head; an empty one under revision 0 if nothing has left it."""
+
+    async def put(self, ledger_id: LedgerId, head: Head, *, revision: int) -> int:
+        """Replace the head that was read under `revision`; AlreadyExists or Conflict if it changed since."""
+
+    async def delete(self, ledger_id: LedgerId) -> None:
+        """Remove the head of a ledger that is gone."""
+
+
+class Tombstones(Protocol):
+    """Lives of streams that are over, until what they left is removed."""
+
+    async def put(self, tombstone: Tombstone) -> None:
+        """Keep a tombstone; a later one of the same life replaces it."""
+
+    async def list(self) -> Sequence[Tombstone]:
+        """List all tombstones."""
+
+    async def delete(self, ledger_id: LedgerId) -> None:
+        """Forget a life of which nothing is left."""
+
+
+class Objects(Protocol):
+    """Where media lies."""
+
+    async def delete(self, *keys: str) -> None:
+        """Remove objects; a key that is not there is no error."""
+
+    def list(self, prefix: str) -> AsyncIterator[str]:
+        """Go through the keys below a prefix that ends with '/'."""
 
 
 class Feeds(Protocol):

@@ -173,10 +173,9 @@ class Timelines:
             )
         fresh = replace(fresh, live=found.stream.live, start_mark=found.stream.start_mark)
         try:
-            await self._registry.update(fresh, revision=found.revision)
+            await self._streams.replace_life(found, fresh)
         except Conflict as error:
             raise _open_conflict(fresh.stream_id) from error
-        await self._streams.drop_life(found.stream)
         return fresh
 
     async def _activate(self, found: Registered) -> Stream:

@@ -13,7 +13,8 @@ from distributor.domain.entries import LedgerId
 from distributor.domain.listing import Page, select_page
 from distributor.domain.stream import Stream, end, with_media
 from distributor.folds import Folds
-from distributor.ports import LedgerReader, LedgerWriter, Registered, Registry
+from distributor.ports import Heads, LedgerReader, LedgerWriter, Registered, Registry
+from distributor.service_remains import Remains
 
 _CHANGE_ATTEMPTS = 10
 _FOLDS_AT_ONCE = 8
@@ -29,12 +30,16 @@ class Streams:
         writer: LedgerWriter,
         reader: LedgerReader,
         folds: Folds,
+        heads: Heads,
+        remains: Remains,
         now: Callable[[], datetime],
     ) -> None:
         self._registry = registry
         self._writer = writer
         self._reader = reader
         self._folds = folds
+        self._heads = heads
+        self._remains = remains
         self._now = now
 
     async def get(self, stream_id: str) -> Stream:
@@ -58,14 +63,15 @@ class Streams:
         return replace(page, streams=tuple(await asyncio.gather(*map(present, page.streams))))
 
     async def delete(self, stream_id: str) -> None:
-        """Delete a stream and its ledger; its objects belong to who made them."""
+        """Delete a stream and its ledger; its objects go later, those of a recording with the recording."""
         for _ in range(_CHANGE_ATTEMPTS):
             found = await self._registry.get(stream_id)
+            await self._remains.bury(found.stream)
             try:
                 await self._registry.delete(stream_id, revision=found.revision)
             except Conflict:
                 continue
-            await self.drop_life(found.stream)
+            await self.drop_ledger(found.stream.ledger_id)
             log.info("stream deleted", **{STREAM: stream_id})
             return
         raise stream_busy(stream_id)
@@ -109,14 +115,21 @@ class Streams:
                 return
         raise stream_busy(ledger_id.stream_id)
 
-    async def drop_life(self, stream: Stream) -> None:
-        """Remove what a life of a stream leaves behind that is over."""
-        await self.drop_ledger(stream.ledger_id)
+    async def replace_life(self, found: Registered, fresh: Stream) -> None:
+        """Let a new life of a stream take the place of the one that was found.
+
+        Raises:
+            Conflict: The entry changed since.
+        """
+        await self._remains.bury(found.stream)
+        await self._registry.update(fresh, revision=found.revision)
+        await self.drop_ledger(found.stream.ledger_id)
 
     async def drop_ledger(self, ledger_id: LedgerId) -> None:
         """Remove the ledger of a life that is over."""
         self._folds.forget(ledger_id)
         await self._writer.purge(ledger_id)
+        await self._heads.delete(ledger_id)
 
     async def sweep(self) -> None:
         """Remove ledgers that no stream owns: left by a replica that died between registry and ledger.
@@ -133,11 +146,12 @@ class Streams:
 
     async def _try_change(self, found: Registered, changed: Stream) -> bool:
         try:
-            await self._registry.update(changed, revision=found.revision)
+            if changed.incarnation != found.stream.incarnation:
+                await self.replace_life(found, changed)
+            else:
+                await self._registry.update(changed, revision=found.revision)
         except Conflict:
             return False
-        if changed.incarnation != found.stream.incarnation:
-            await self.drop_life(found.stream)
         log.info("stream changed", **{STREAM: changed.stream_id}, state=changed.state)
         return True
 

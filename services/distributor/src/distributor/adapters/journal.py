@@ -26,6 +26,7 @@ from chassis.messaging import REQUEST_TIMEOUT_S, RETRY_S, jetstream, persist
 # err_code of nats-server.
 WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 STORE_FULL = frozenset({10047, 10077})
+NO_MESSAGE = frozenset({10037, 10043, 10057})
 BATCH_COUNT = 500
 BATCH_BYTES = 1024 * 1024
 MESSAGE_ID = "Nats-Msg-Id"
@@ -157,9 +158,22 @@ class Journal:
         batch = await self._batch(subject, sequence - 1, count=1)
         return bool(batch) and batch[0].sequence == sequence
 
-    async def purge(self, subject: str) -> None:
-        """Remove all messages of a subject."""
-        await persist(lambda _attempt: self._js.purge_stream(self._stream, subject=subject))
+    async def purge(self, subject: str, *, up_to: int | None = None) -> None:
+        """Remove all messages of a subject, or those up to a sequence."""
+        behind = None if up_to is None else up_to + 1
+        await persist(lambda _attempt: self._js.purge_stream(self._stream, seq=behind, subject=subject))
+
+    async def remove(self, sequence: int) -> None:
+        """Remove one message; one that is not there is no error."""
+        # The client's own way overwrites the bytes on disk with noise, which costs more than storing them.
+        request = json.dumps({"seq": sequence, "no_erase": True}).encode()
+        subject = f"$JS.API.STREAM.MSG.DELETE.{self._stream}"
+        answer = await persist(
+            lambda _attempt: self._client.request(subject, request, timeout=REQUEST_TIMEOUT_S)
+        )
+        error = json.loads(answer.data).get("error")
+        if error and error.get("err_code") not in NO_MESSAGE:
+            raise Unavailable(f"JetStream did not remove a record: {error}", reason="NATS_AWAY")
 
     async def subjects(self, pattern: str) -> Sequence[str]:
         """List the subjects that match a pattern and have a message."""

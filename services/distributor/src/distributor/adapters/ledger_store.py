@@ -13,9 +13,10 @@ from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis import layout
 from chassis.messaging import ensure_stream, jetstream
+from distributor.adapters.head_store import HeadStore, LedgerJournal
 from distributor.adapters.journal import Ack, Journal, Message
-from distributor.codec import read_record
-from distributor.domain.entries import LedgerId, Record, StoredRecord
+from distributor.codec import read_record, write_entry
+from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
 from distributor.ports import Draft, Stored
 
 ALL_LEDGERS = layout.timeline_subject("*", "*")
@@ -24,11 +25,14 @@ EVERYTHING = "weir.timeline.>"
 DUPLICATE_WINDOW_S = 120.0
 
 
-async def open_ledger_journal(client: Client, *, replicas: int, max_bytes: int) -> Journal:
+async def open_ledger_journal(
+    client: Client, heads: HeadStore, *, replicas: int, max_bytes: int
+) -> LedgerJournal:
     """Open the stream of all ledgers, made if it is not there yet.
 
     Args:
         client: The connection to NATS.
+        heads: What stands in the place of beginnings that are gone.
         replicas: Copies that JetStream keeps.
         max_bytes: Bound of all ledgers together, above which appends are refused; -1: the server's own.
     """
@@ -44,7 +48,7 @@ async def open_ledger_journal(client: Client, *, replicas: int, max_bytes: int) 
         republish=api.RePublish(src=EVERYTHING, dest=layout.news_subject(EVERYTHING)),
     )
     await ensure_stream(jetstream(client), config)
-    return Journal(client, layout.TIMELINE_STREAM)
+    return LedgerJournal(client, layout.TIMELINE_STREAM, heads)
 
 
 def subject_of(ledger_id: LedgerId) -> str:
@@ -96,9 +100,17 @@ class LedgerStore:
             message_id=_message_id(ledger_id, request_id),
         )
 
-    async def purge(self, ledger_id: LedgerId) -> None:
-        """Remove a whole ledger."""
-        await self._journal.purge(subject_of(ledger_id))
+    async def purge(self, ledger_id: LedgerId, *, up_to: int | None = None) -> None:
+        """Remove a whole ledger, or its beginning up to a sequence."""
+        await self._journal.purge(subject_of(ledger_id), up_to=up_to)
+
+    async def remove(self, sequence: int) -> None:
+        """Remove one record; one that is not there is no error."""
+        await self._journal.remove(sequence)
+
+    def encode(self, entries: Sequence[Entry], *, epoch: int = 0) -> bytes:
+        """Write entries as they are stored; `append` adds epoch and time of its own."""
+        return pb.Record(epoch=epoch, entries=map(write_entry, entries)).SerializeToString()
 
     async def last_sequence(self, ledger_id: LedgerId) -> int:
         """Read the newest sequence; 0 of a ledger that is empty or gone."""

@@ -54,6 +54,8 @@ class Timeline:
     size_bytes: int = 0
     media_s: float = 0.0
     """Duration of all segments but gaps."""
+    played_s: float = 0.0
+    """Duration of all segments, gaps among them, that were folded one by one."""
     peak_bps: float = 0.0
 
     @property
@@ -285,6 +287,7 @@ def _with_segment(ledger: Ledger, timeline: Timeline, entry: Segment) -> Timelin
         discontinuity_sequence=entry.discontinuity_sequence,
         next_part=0,
         end_time=entry.end_time or timeline.end_time,
+        played_s=timeline.played_s + entry.duration_s,
     )
     return timeline if entry.gap else _measured(timeline, entry, ledger.target_duration_s)
 

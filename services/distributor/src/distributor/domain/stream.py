@@ -81,6 +81,24 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Which segments of another life of a stream a clip shows: their objects must stay as long as it does."""
+
+    stream_id: str
+    incarnation: str
+    msns: Mapping[str, tuple[int, int]]
+    """By rendition: the first, and the one behind the last."""
+
+    @property
+    def origin(self) -> LedgerId:
+        return LedgerId(stream_id=self.stream_id, incarnation=self.incarnation)
+
+    def names(self, rendition_id: str, msn: int) -> bool:
+        first, behind = self.msns.get(rendition_id, (0, 0))
+        return first <= msn < behind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """One entry of the registry: the present life of a stream id."""
 
@@ -98,6 +116,8 @@ class Stream:
     duration_s: float = 0.0
     live: LiveWish | None = None
     """Of streams made by CreateStream; those of recordings and clips have none."""
+    cut: Cut | None = None
+    """Of clips alone."""
     stop_asked: bool = False
     """Somebody wants it to end; it takes no media any more."""
     start_mark: str = ""
@@ -107,6 +127,14 @@ class Stream:
     def is_over(self) -> bool:
         """Whether this life of the stream takes no media any more."""
         return self.state in _OVER
+
+    @property
+    def objects_of(self) -> LedgerId | None:
+        """Whose objects it shows, if it is for the distributor to remove them; a recording's are not."""
+        if self.cut:
+            return self.cut.origin
+        is_own = self.live is not None or self.description.kind is not StreamKind.VOD
+        return self.ledger_id if is_own else None
 
     @property
     def stream_id(self) -> str:
