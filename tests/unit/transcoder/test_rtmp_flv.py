@@ -67,6 +67,26 @@ class TestOpening:
         found = tags(avc_header(), picture(0, b"k"), AAC, sound(30, b"s"))
         assert [kind for kind, _, _ in found] == [VIDEO, VIDEO, AUDIO, AUDIO]
 
+    @pytest.mark.parametrize(
+        ("facts", "flags"),
+        [
+            ({"videocodecid": 7, "width": 320}, 1),
+            ({"videocodecid": 7, "audiocodecid": 10}, 5),
+            ({"width": 320}, 5),
+        ],
+    )
+    def test_flv_names_the_tracks_that_were_announced(self, facts: dict[str, int], flags: int) -> None:
+        metadata = Message(kind=MessageType.DATA, body=encode_amf("onMetaData", facts))
+        assert write(metadata, avc_header(), picture(0, b"k"))[4] == flags
+
+    def test_tracks_that_came_are_named_whatever_was_announced(self) -> None:
+        metadata = Message(kind=MessageType.DATA, body=encode_amf("onMetaData", {"videocodecid": 7}))
+        assert write(metadata, AAC, avc_header(), picture(0, b"k"))[4] == 5
+
+    def test_metadata_that_cannot_be_read_do_no_harm(self) -> None:
+        metadata = Message(kind=MessageType.DATA, body=encode_amf("onMetaData") + b"\x11")
+        assert write(metadata, avc_header(), picture(0, b"k"))[4] == 5
+
 
 class TestGoingOn:
     def test_headers_that_say_nothing_new_are_left_out(self) -> None:

@@ -7,15 +7,15 @@ timestamps are those of `MediaClock`. Frames that nothing could decode are left 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
+from transcoder.ingest.rtmp.amf import AmfError, decode_amf
 from transcoder.ingest.rtmp.media_clock import MediaClock
 from transcoder.ingest.rtmp.media_tag import MediaTag, TagKind, read_media
 from transcoder.ingest.rtmp.message import Message, MessageType
 
-# FLV E.2: "FLV", version 1, audio and video, 9 bytes; then the size of the tag before the first one.
-FLV_HEADER = b"FLV\x01\x05" + struct.pack(">II", 9, 0)
-
 _HEAD_BYTES = 11
+_FLAGS = {MessageType.AUDIO: 4, MessageType.VIDEO: 1}
 
 
 class FlvWriter:
@@ -67,7 +67,27 @@ class FlvWriter:
         self._begun = True
         metadata = write_tag(MessageType.DATA, time_ms, self._metadata) if self._metadata else b""
         headers = [write_tag(track, time_ms, body) for track, body in self._headers.items()]
-        return FLV_HEADER + metadata + b"".join(headers)
+        tracks = self._open | self._headers.keys() | find_tracks(self._metadata)
+        return write_header(tracks) + metadata + b"".join(headers)
+
+
+def find_tracks(metadata: bytes) -> frozenset[int]:
+    """Return the kinds of the tracks that metadata announce; all if they announce none."""
+    try:
+        facts = [value for value in decode_amf(metadata) if isinstance(value, dict)]
+    except AmfError:
+        facts = []
+    named = {"audiocodecid": MessageType.AUDIO, "videocodecid": MessageType.VIDEO}
+    return frozenset(named[name] for fact in facts for name in fact if name in named) or frozenset(_FLAGS)
+
+
+def write_header(tracks: Iterable[int]) -> bytes:
+    """Write the header of an FLV and the size of the tag before the first one (FLV E.2, E.3).
+
+    Decoders wait for the tracks that it names, so it should name those that come and no others.
+    """
+    flags = sum(flag for track, flag in _FLAGS.items() if track in set(tracks))
+    return b"FLV\x01" + struct.pack(">BII", flags, 9, 0)
 
 
 def write_tag(kind: int, time_ms: int, body: bytes) -> bytes:
