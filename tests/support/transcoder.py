@@ -33,6 +33,7 @@ QUICK: Mapping[str, Any] = {
     "transcode_retry_delay_s": 0.05,
     "progress_interval_s": 0.2,
     "shutdown_grace_s": 5.0,
+    "rtmp_address": "127.0.0.1:0",
 }
 
 

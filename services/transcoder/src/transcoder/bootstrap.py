@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,12 +31,23 @@ from transcoder.adapters.encoder import Encoder, EncoderSettings
 from transcoder.adapters.fetcher import FetchRules, HttpFetcher
 from transcoder.adapters.job_queue import JetStreamQueue, open_queue
 from transcoder.adapters.job_store import RESIDUE_TTL_S, KvClaimStore, KvJobStore, KvOutputStore, KvResidue
+from transcoder.adapters.live_beats import NatsBeats
+from transcoder.adapters.live_encoder import LiveEncoder
+from transcoder.adapters.live_ledger import LiveLedgerClient
+from transcoder.adapters.live_probe import probe_head
+from transcoder.adapters.live_settings import LiveSettingsClient
 from transcoder.adapters.media_store import ObjectMediaFolders, ObjectMediaStore, ObjectProbeArchive
 from transcoder.adapters.probe import probe
 from transcoder.adapters.recording_store import KvRecordingStore
 from transcoder.adapters.source_files import CachedSourceFiles, LocalSourceFiles
 from transcoder.adapters.timeline_client import TimelineClient
 from transcoder.config import BEATS_PER_ACK_WAIT, TranscoderConfig
+from transcoder.ingest.http_push import HttpPush
+from transcoder.ingest.rtmp.server import rtmp_server
+from transcoder.live import session as live_session
+from transcoder.live.admission import Admission
+from transcoder.live.ownership import OwnerRules, Owners
+from transcoder.live.spent_parts import SpentParts
 from transcoder.ports import Lane, SourceFiles
 from transcoder.service_delete import Deletion
 from transcoder.service_drive import Driver
@@ -74,18 +85,40 @@ class Stores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What live streams need, built and not yet running."""
+
+    admission: Admission
+    spent: SpentParts
+    rtmp_address: str
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Let publishers in for as long as the block lasts; then hand their streams over."""
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.spent.removing())
+            await stack.enter_async_context(self.admission.open())
+            if self.rtmp_address:
+                host, _, port = self.rtmp_address.rpartition(":")
+                await stack.enter_async_context(rtmp_server(host, int(port), self.admission))
+            yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """Everything that the transcoder consists of, built and not yet running."""
 
     recordings: RecordingServicer
     transcoding: TranscodeServicer
+    ingest: IngestServicer
+    live: Live
     pool: Pool
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to a server."""
         pb_grpc.add_RecordingServiceServicer_to_server(self.recordings, server)
         pb_grpc.add_TranscodeServiceServicer_to_server(self.transcoding, server)
-        pb_grpc.add_IngestServiceServicer_to_server(IngestServicer(), server)
+        pb_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
 
 
 async def open_stores(config: TranscoderConfig, client: Client) -> Stores:
@@ -109,8 +142,9 @@ async def open_stores(config: TranscoderConfig, client: Client) -> Stores:
     )
 
 
-def build(config: TranscoderConfig, stores: Stores, channel: grpc.aio.Channel) -> Room:
-    """Build the room on what it keeps elsewhere and a channel to the distributor."""
+def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grpc.aio.Channel) -> Room:
+    """Build the room on what it keeps elsewhere, NATS, and a channel to the distributor."""
+    live = _build_live(config, stores, client, channel)
     timeline = TimelineClient(channel, owner=_worker_name())
     fetcher = HttpFetcher(_fetch_rules(config))
     driver = _build_driver(config, stores, timeline)
@@ -143,6 +177,8 @@ def build(config: TranscoderConfig, stores: Stores, channel: grpc.aio.Channel) -
         transcoding=TranscodeServicer(
             jobs=_build_jobs(config, stores, intake, driver), ladder=config.ladder, clock=_now
         ),
+        ingest=IngestServicer(pushes=HttpPush(live.admission), queue=stores.queue, clock=_now),
+        live=live,
         pool=_build_pool(config, stores, intake, driver),
     )
 
@@ -154,12 +190,13 @@ async def serve_transcoder(config: TranscoderConfig) -> AsyncIterator[int]:
         connect(config, name="transcoder") as client,
         open_channel(config.distributor_address) as channel,
     ):
-        room = build(config, await open_stores(config, client), channel)
+        room = build(config, await open_stores(config, client), client, channel)
         async with (
             serve(config.grpc_address, room.register, services=SERVICES, grace_s=config.shutdown_grace_s) as (
                 _,
                 port,
             ),
+            room.live.running(),  # ends before the server does: a push would hold up its end
             room.pool.running(),
         ):
             try:
@@ -246,6 +283,30 @@ def _build_worker(config: TranscoderConfig, stores: Stores, driver: Driver) -> W
             worker_name=_worker_name(),
         ),
     )
+
+
+def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channel: grpc.aio.Channel) -> Live:
+    settings = LiveSettingsClient(channel, rungs=config.ladder)
+    owners = Owners(
+        ledger=LiveLedgerClient(channel, owner=_worker_name()),
+        settings=settings,
+        beats=NatsBeats(client),
+        rules=OwnerRules(owner=_worker_name(), hold_s=config.live_hold_s),
+    )
+    spent = SpentParts(stores.media)
+    ports = live_session.Ports(
+        media=stores.media,
+        settings=settings,
+        probe=probe_head,
+        encoder=LiveEncoder(
+            # a silent publisher is noticed first
+            EncoderSettings(ffmpeg_path=config.ffmpeg, stall_timeout_s=2 * config.live_silence_s)
+        ),
+        spent=spent,
+        clock=_now,
+    )
+    rules = live_session.SessionRules(silence_s=config.live_silence_s, hold_s=config.live_hold_s)
+    return Live(admission=Admission(owners, ports, rules), spent=spent, rtmp_address=config.rtmp_address)
 
 
 def _source_files(config: TranscoderConfig, store: ObjectStore) -> SourceFiles:

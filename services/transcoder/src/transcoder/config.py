@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -86,6 +86,18 @@ class TranscoderConfig(ServiceConfig):
 
     progress_interval_s: Annotated[float, Field(ge=0.2, le=60)] = 0.5
     """How often WatchProgress looks for news, seconds, 0.2 to 60."""
+
+    rtmp_address: Address | Literal[""] = "0.0.0.0:1935"
+    """Where publishers connect by RTMP, host:port; empty: nowhere."""
+
+    live_workers: Annotated[int, Field(ge=0, le=64)] = 2
+    """Live streams that this process pulls at a time, 0 to 64; pushed ones do not count."""
+
+    live_silence_s: Annotated[float, Field(ge=1, le=600)] = 10.0
+    """A publisher or pulled source that brings nothing for so long has gone, seconds, 1 to 600."""
+
+    live_hold_s: Annotated[float, Field(ge=20, le=3600)] = 60.0
+    """How long live media are held while storage, NATS or the distributor is away, seconds, 20 to 3,600."""
 
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1), AfterValidator(_require_names)] = NAMED_RUNGS
     """Rungs that jobs choose from, at least 1: a JSON list of {name, width_pixels, height_pixels, video_bps}.

@@ -11,11 +11,12 @@ from typing import Any
 from weir.transcoder.v1 import transcoder_pb2 as pb
 from weir.transcoder.v1 import transcoder_pb2_grpc as pb_grpc
 
-from chassis.errors import InvalidArgument, Unimplemented
-from transcoder import convert
+from chassis.errors import InvalidArgument
+from transcoder import convert, convert_live
 from transcoder.domain.ladder import Rung
 from transcoder.domain.wholeness import join_promises, undeclared
-from transcoder.ports import Clock
+from transcoder.ingest.http_push import HttpPush
+from transcoder.ports import Clock, JobQueue
 from transcoder.service_delete import Deletion
 from transcoder.service_intake import Intake
 from transcoder.service_jobs import Jobs
@@ -109,10 +110,25 @@ class TranscodeServicer(pb_grpc.TranscodeServiceServicer):
         return convert.write_cancelled(recording_id, cancelled, self.clock())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IngestServicer(pb_grpc.IngestServiceServicer):
     """See weir.transcoder.v1.IngestService."""
+
+    pushes: HttpPush
+    queue: JobQueue
+    clock: Clock
 
     async def Ingest(
         self, request_iterator: AsyncIterator[pb.IngestRequest], context: Any
     ) -> pb.IngestResponse:
-        raise Unimplemented("ingest of live media is not built yet", reason="NOT_BUILT")
+        messages = aiter(request_iterator)
+        first = await anext(messages, None)
+        if first is None:
+            raise InvalidArgument("the push holds no message: the first must name stream_id")
+        claim = convert_live.read_claim(first, dict(context.invocation_metadata() or ()), context.peer())
+        pushed = await self.pushes.push(claim, convert_live.read_push(first, messages))
+        return convert_live.write_pushed(pushed, self.clock())
+
+    async def Pull(self, request: pb.PullRequest, context: Any) -> pb.PullResponse:
+        await self.queue.publish(convert_live.read_pull(request))
+        return pb.PullResponse()

@@ -6,16 +6,16 @@ import asyncio
 from dataclasses import dataclass
 
 from chassis.errors import InvalidArgument
+from transcoder.domain.live_plan import HEAD_BYTES, HEAD_S
 from transcoder.domain.source import Source
 from transcoder.live.feed import Feed
 from transcoder.live.ports import HeadProber
 
-HEAD_BYTES = 8 * 1024 * 1024
-HEAD_S = 10.0
 # A publisher that sends both picture and sound has begun both by then; one that sends only one never will.
 ONE_TRACK_S = 3.0
-_LOOK_AFTER_S = 0.7
+_LOOK_AFTER_S = 0.4
 _LOOK_AFTER_BYTES = 512 * 1024
+_TOO_SHORT = "HEAD_TOO_SHORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ async def read_head(feed: Feed, probe: HeadProber, demuxer: str) -> Head | None:
         more, ended = await _read_more(feed, loop.time() + _LOOK_AFTER_S, len(data) + _LOOK_AFTER_BYTES)
         data += more
         elapsed_s = loop.time() - begin_s
-        is_last = ended or elapsed_s >= HEAD_S or len(data) >= HEAD_BYTES
+        is_whole = ended or elapsed_s >= HEAD_S or len(data) >= HEAD_BYTES
         try:
-            source = await probe(data, demuxer)
-        except InvalidArgument:
-            if is_last:
+            source = await probe(data[:HEAD_BYTES], demuxer, is_whole=is_whole)
+        except InvalidArgument as error:
+            if is_whole or error.reason != _TOO_SHORT:
                 raise
             continue
-        if is_last or elapsed_s >= ONE_TRACK_S or (source.video and source.audio):
+        if is_whole or elapsed_s >= ONE_TRACK_S or (source.video and source.audio):
             return Head(data=data, source=source)
     return None
 

@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from transcoder.domain.encoding import EncodeProgress
 from transcoder.domain.live_cutter import LiveMedia
 from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.live_settings import Beat, LiveSettings
+from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.live_timeline import LiveEntry, LiveTimeline
 from transcoder.domain.source import Source
 
@@ -92,15 +92,18 @@ class LiveEncoder(Protocol):
     """Runs one ffmpeg per stream; see `adapters.live_encoder`."""
 
     def encode(
-        self, plan: LivePlan, *, on_progress: Callable[[EncodeProgress], None]
+        self, plan: LivePlan, *, on_progress: Callable[[LiveProgress], None]
     ) -> AbstractAsyncContextManager[LiveEncode]: ...
 
 
 class HeadProber(Protocol):
     """Looks into the beginning of a stream of bytes."""
 
-    async def __call__(self, head: bytes, demuxer: str) -> Source:
-        """Measure it; InvalidArgument with the reason if it is nothing that can be transcoded."""
+    async def __call__(self, head: bytes, demuxer: str, *, is_whole: bool) -> Source:
+        """Measure it; InvalidArgument with the reason if it is nothing that can be transcoded.
+
+        HEAD_TOO_SHORT, unless `is_whole`: it does not tell enough yet.
+        """
 
 
 class Tap(Protocol):

@@ -7,13 +7,15 @@ protocol is cancelled, the work goes on to its orderly end, so that the last sec
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chassis.errors import InvalidArgument, Unavailable, WeirError
-from chassis.telemetry import STREAM, log
-from transcoder.domain.encoding import EncodeError, EncodeProgress
+from chassis.telemetry import RENDITION, STREAM, log
+from transcoder.domain.encoding import EncodeError
 from transcoder.domain.live_plan import LivePlan, plan_live
+from transcoder.domain.live_speed import LiveProgress, should_drop_top_rung
 from transcoder.domain.live_timeline import begin_run
 from transcoder.live.announcing import Announcer
 from transcoder.live.closing import Closing
@@ -27,8 +29,7 @@ from transcoder.live.together import together
 from transcoder.ports import Clock, MediaStore
 from transcoder.service_beat import CLEAN_UP_S, end_task, while_beating
 
-_SLOW_RATIO = 0.97
-_SLOW_AFTER_S = 10.0
+_JUDGED_COUNT = 120  # reports of an encoder, two a second: more than are judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,12 +145,15 @@ class LiveSession:
             target_duration_s=settings.target_duration_s,
             part_target_s=settings.part_target_s,
         )
+        plan = replace(plan, ladder=plan.ladder[: self._ownership.rungs_limit])
         closing = Closing(self._ports.media, self._ports.spent, hold_s=self._rules.hold_s)
         await closing.close(self._ownership)  # what a run has left that died with its owner
-        await self._announce(plan, head)
+        pace = _Pace(self._ownership, plan, self._feed)
+        await self._announce(plan, head, pace)
         await closing.close(self._ownership)
+        pace.require_kept()
 
-    async def _announce(self, plan: LivePlan, head: Head) -> None:
+    async def _announce(self, plan: LivePlan, head: Head, pace: _Pace) -> None:
         now = self._feed.first_time or self._ports.clock()
         run = begin_run(self._ownership.timeline, now)
         self._recovery = None
@@ -163,7 +167,7 @@ class LiveSession:
             plan.rendition_ids,
             self._note_announced,
         )
-        async with self._ports.encoder.encode(plan, on_progress=_Pace(self.stream_id).note) as encode:
+        async with self._ports.encoder.encode(plan, on_progress=pace.note) as encode:
             await together(self._give(encode, head.data), announcer.announce(encode.outputs()))
         log.info("live run ends", run=run.discontinuity_sequence, **{STREAM: self.stream_id})
 
@@ -187,25 +191,32 @@ class LiveSession:
 
 
 class _Pace:
-    """Notices an encoder that does not keep up with its publisher."""
+    """Ends the run of an encoder that does not keep up with its publisher; the next one has a rung less."""
 
-    def __init__(self, stream_id: str) -> None:
-        self._stream_id = stream_id
-        self._slow_since_s: float | None = None
+    def __init__(self, ownership: Ownership, plan: LivePlan, feed: Feed) -> None:
+        self._ownership = ownership
+        self._plan = plan
+        self._feed = feed
+        self._news: deque[LiveProgress] = deque(maxlen=_JUDGED_COUNT)
+        self._is_too_slow = False
 
-    def note(self, progress: EncodeProgress) -> None:
-        """Take down how fast it is; tell once per stretch of slowness."""
-        now_s = asyncio.get_running_loop().time()
-        if not 0 < progress.speed_ratio < _SLOW_RATIO:
-            self._slow_since_s = None
-            return
-        self._slow_since_s = self._slow_since_s or now_s
-        if now_s - self._slow_since_s >= _SLOW_AFTER_S:
-            self._slow_since_s = now_s
-            log.warning(
-                "live encode is slower than real time",
-                speed_ratio=progress.speed_ratio,
-                **{STREAM: self._stream_id},
+    def note(self, progress: LiveProgress) -> None:
+        """Take down how fast it is."""
+        self._news.append(progress)
+        if not self._is_too_slow and should_drop_top_rung(self._news, len(self._plan.ladder)):
+            self._is_too_slow = True
+            self._ownership.rungs_limit = len(self._plan.ladder) - 1
+            self._feed.end()
+            names = {STREAM: self._ownership.stream_id, RENDITION: self._plan.ladder[-1].name}
+            log.warning("live encode is too slow", speed_ratio=progress.speed_ratio, **names)
+
+    def require_kept(self) -> None:
+        """Raise Unavailable if the run was ended because of its pace."""
+        if self._is_too_slow:
+            raise Unavailable(
+                f"the encoder falls behind, and leaves out {self._plan.ladder[-1].name!r}: connect again",
+                reason="TOO_SLOW",
+                retry_delay_s=0.1,
             )
 
 

@@ -1,0 +1,105 @@
+"""Contracts of live ingest to values of ours and back, and the validation of its requests."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+
+from weir.transcoder.v1 import transcoder_pb2 as pb
+
+from chassis.errors import InvalidArgument, PermissionDenied, Unimplemented
+from chassis.layout import require_id
+from transcoder.convert import MAX_PIECE_BYTES, MAX_REQUEST_ID_CHARACTERS, write_time
+from transcoder.ingest.http_push import PROTOCOL, Pushed
+from transcoder.ingest.publication import PublishClaim
+from transcoder.ports import Lane, Task
+
+MAX_KEY_CHARACTERS = 256
+AUTHORIZATION = "authorization"
+
+_BEARER = "bearer "
+_JSON = "application/json"
+_INCARNATION = re.compile(r"[0-9a-f]{1,64}")
+
+
+def read_claim(request: pb.IngestRequest, headers: Mapping[str, str | bytes], peer: str) -> PublishClaim:
+    """Validate the first message of a push.
+
+    Args:
+        request: The message.
+        headers: The call's; the stream key may come as a bearer token.
+        peer: Where the call comes from, for logs.
+    """
+    stream_id = require_id(request.stream_id, field="stream_id")
+    if request.HasField("sequence_num") or request.body.content_type.partition(";")[0].strip() == _JSON:
+        raise Unimplemented(
+            "ready segments are not taken yet: push a source without sequence_num", reason="READY_SEGMENTS"
+        )
+    return PublishClaim(
+        protocol=PROTOCOL,
+        peer=peer,
+        stream_key=_stream_key(request.stream_key, str(headers.get(AUTHORIZATION, ""))),
+        stream_id=stream_id,
+        take_over=request.take_over,
+    )
+
+
+async def read_push(first: pb.IngestRequest, rest: AsyncIterator[pb.IngestRequest]) -> AsyncIterator[bytes]:
+    """Read a push's bytes."""
+    yield _piece(first)
+    if first.last:
+        return
+    async for request in rest:
+        yield _piece(request)
+        if request.last:
+            return
+
+
+def read_pull(request: pb.PullRequest) -> Task:
+    """Validate a PullRequest; the same start of the same stream is the same task."""
+    stream_id = require_id(request.stream_id, field="stream_id")
+    if not _INCARNATION.fullmatch(request.incarnation):
+        raise InvalidArgument(
+            f"incarnation is {request.incarnation[:80]!r}: it must be lower-case hex", field="incarnation"
+        )
+    if not 0 < len(request.request_id) <= MAX_REQUEST_ID_CHARACTERS:
+        raise InvalidArgument(
+            f"request_id is {request.request_id[:80]!r}: it must hold 1 to {MAX_REQUEST_ID_CHARACTERS} "
+            "characters",
+            field="request_id",
+        )
+    start = hashlib.sha256(f"{request.incarnation}/{request.request_id}".encode()).hexdigest()[:12]
+    return Task(lane=Lane.LIVE, recording_id=stream_id, job_id=start, name=request.incarnation)
+
+
+def write_pushed(pushed: Pushed, now: datetime) -> pb.IngestResponse:
+    """Write what became of a push."""
+    return pb.IngestResponse(
+        status="ended",
+        stream_id=pushed.stream_id,
+        duration=pushed.duration_s,
+        size_bytes=pushed.size_bytes,
+        message="the push has ended; the stream waits for its next publisher",
+        timestamp=write_time(now),
+    )
+
+
+def _stream_key(value: str, authorization: str) -> str:
+    is_bearer = authorization.lower().startswith(_BEARER)
+    key = value or (authorization[len(_BEARER) :].strip() if is_bearer else "")
+    if not 0 < len(key) <= MAX_KEY_CHARACTERS:
+        raise PermissionDenied(
+            "stream_key is missing or too long: the stream's description names it", reason="WRONG_KEY"
+        )
+    return key
+
+
+def _piece(request: pb.IngestRequest) -> bytes:
+    data: bytes = request.body.data
+    if len(data) > MAX_PIECE_BYTES:
+        raise InvalidArgument(
+            f"body.data has {len(data)} bytes: a message may hold at most {MAX_PIECE_BYTES}", field="body"
+        )
+    return data
