@@ -7,8 +7,9 @@ window loses lines at its front; only what is written before its first segment d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple
 
 from hls_gateway.domain.names import init_uri
@@ -48,6 +49,7 @@ class Body:
         discontinuity_sequence: The one in force at the end.
         init_key: The init segment in force at the end.
         lines_of: How they were written.
+        parts: The parts that are listed, by segment and number.
     """
 
     lines: tuple[Line, ...] = ()
@@ -56,6 +58,7 @@ class Body:
     discontinuity_sequence: int = 0
     init_key: str = ""
     lines_of: LinesOf | None = None
+    parts: Mapping[tuple[int, int], str] = field(default_factory=lambda: MappingProxyType({}))
 
     def from_first(self, msn: int) -> Body:
         """Drop what lies before a segment."""

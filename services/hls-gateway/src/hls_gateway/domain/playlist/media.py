@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hls_gateway.domain.live_window import first_msn_with_parts
 from hls_gateway.domain.names import part_uri, segment_uri
@@ -17,8 +17,9 @@ _VERSION_DECIMALS, _VERSION_MAP = 3, 6
 
 
 def grow_media(body: Body, timeline: Timeline, known: RenditionTimeline) -> Body:
-    """Write the segments that are new in a rendition."""
-    return grow_body(body, timeline.stream, timeline.listed(known), _segment_lines)
+    """Write the segments and parts that are new in a rendition."""
+    body = grow_body(body, timeline.stream, timeline.listed(known), _segment_lines)
+    return _with_parts(body, timeline.stream, known) if known.parts else body
 
 
 def render_media(
@@ -74,6 +75,16 @@ def _tail(timeline: Timeline, known: RenditionTimeline, *, ended: bool) -> Itera
     yield from head.reports(timeline, known)
 
 
+def _with_parts(body: Body, stream: Stream, known: RenditionTimeline) -> Body:
+    first_msn = max(body.first_msn, first_msn_with_parts(stream, known.segments))
+    parts = {
+        place: body.parts.get(place) or _part_line(stream, part)
+        for part in known.parts
+        if (place := (part.msn, part.part))[0] >= first_msn
+    }
+    return replace(body, parts=parts)
+
+
 @dataclass(frozen=True, slots=True)
 class _Edge:
     """A playlist's lines, the one of a segment that is not whole among them, and parts by line."""
@@ -90,12 +101,10 @@ def _edge(timeline: Timeline, known: RenditionTimeline, body: Body, *, ended: bo
     unfinished = known.parts_of(known.next_msn)
     if unfinished:
         lines = (*lines, edge_line(body, stream, unfinished[0]))
-    first_msn = max(body.first_msn, first_msn_with_parts(stream, known.segments))
     parts: dict[int, str] = {}
-    for part in known.parts:
-        if part.msn >= first_msn:
-            index = part.msn - body.first_msn
-            parts[index] = parts.get(index, "") + _part_line(stream, part)
+    for (msn, _), line in body.parts.items():
+        index = msn - body.first_msn
+        parts[index] = parts.get(index, "") + line
     return _Edge(lines, parts)
 
 

