@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -205,7 +206,7 @@ def _law_rendition(rendition_id: str) -> law.Rendition:
 
 def _law_entry(entry: LedgerEntry) -> law.Entry:
     assert isinstance(entry, PlacedSegment | PlacedPart)
-    shared = {
+    shared: dict[str, Any] = {
         "rendition_id": entry.rendition_id,
         "msn": entry.msn,
         "start_s": entry.start_s,
