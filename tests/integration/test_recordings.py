@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from google.api import httpbody_pb2
 from weir.transcoder.v1 import transcoder_pb2 as pb
@@ -326,18 +325,6 @@ async def test_a_deleted_recording_is_gone_with_its_stream_and_objects(
     assert isinstance(await refusal(transcoder.recordings.DeleteRecording(request)), errors.NotFound)
     assert list((await transcoder.recordings.ListRecordings(pb.ListRecordingsRequest())).recordings) == []
     assert (await transcoder.create()).state == pb.Recording.CREATED
-
-
-async def test_ingest_is_not_built_yet(transcoder: Transcoder) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await transcoder.ingest.Ingest(iter([pb.IngestRequest(stream_id="live")]))
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-def resident_bytes(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
 
 
 async def test_memory_stays_flat_under_a_large_upload(nats_server: NatsServer, tmp_path: Path) -> None:
