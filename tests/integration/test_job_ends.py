@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from weir.distributor.v1 import distributor_pb2
 from weir.timeline.v1 import timeline_pb2
 
 from chassis.config import ServiceConfig
+from chassis.errors import ResourceExhausted
 from chassis.grpc_client import open_channel
 from chassis.messaging import connect
 from support.distributor import Distributor, running_distributor
@@ -27,7 +28,7 @@ from transcoder.domain.job import Job, JobState
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.plan import Container
 from transcoder.domain.recording import RecordingState
-from transcoder.ports import Lane, OpenedStream
+from transcoder.ports import Lane, OpenedStream, Task
 from transcoder.service_delete import Deletion
 from transcoder.service_jobs import TranscodeWish
 
@@ -112,6 +113,30 @@ async def test_a_job_that_is_cancelled_before_it_begins_leaves_the_stream_that_p
     assert await world.stored() == playing.keys
     next_one = await world.complete_job()
     assert await world.stored() == next_one.keys  # what it replaces is gone
+
+
+class FullQueue:
+    """Has no room for any task."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    async def publish(self, task: Task, *, again: bool = False) -> None:
+        raise ResourceExhausted("the queue is full")
+
+
+async def test_a_job_that_finds_no_room_leaves_the_source_replaceable(world: World) -> None:
+    queue: Any = FullQueue(world.stores.queue)
+    full = build_mortal(replace(world.stores, queue=queue), world.channel, Fuse())
+    with pytest.raises(ResourceExhausted):
+        await full.jobs.start(WISH)
+    kept = await world.stores.recordings.get("film")
+    assert kept
+    assert not kept.value.transcoded
+    assert await world.stores.jobs.get("film") is None
 
 
 class SlowTimeline:

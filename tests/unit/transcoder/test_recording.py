@@ -85,8 +85,8 @@ def test_a_broken_arrival_leaves_what_was_before(
 
 def test_a_source_can_be_replaced_until_it_is_used() -> None:
     assert begin(READY).source == READY.source
-    with pytest.raises(FailedPrecondition, match="has been transcoded"):
-        begin(use_source(READY, SOON))
+    with pytest.raises(FailedPrecondition, match="in use by a job"):
+        begin(use_source(READY, a_stored_source(), SOON))
 
 
 def test_a_failed_recording_may_be_filled_again() -> None:
@@ -102,7 +102,15 @@ def test_without_a_source_there_is_nothing_to_transcode(recording: Recording) ->
 
 def test_a_source_that_is_being_replaced_cannot_be_used() -> None:
     with pytest.raises(FailedPrecondition, match="UPLOADING"):
-        use_source(begin(READY), SOON)
+        use_source(begin(READY), a_stored_source(), SOON)
+
+
+def test_a_source_that_was_replaced_since_it_was_read_cannot_be_used() -> None:
+    earlier = replace(a_stored_source(), key="recordings/film/earlier/source")
+    with pytest.raises(Conflict, match="replaced"):
+        use_source(READY, earlier, SOON)
+    given = replace(earlier, owned=False)  # an object of the caller's, beside the recording's own
+    assert use_source(READY, given, SOON).transcoded
 
 
 def test_a_deleted_recording_takes_no_more_bytes() -> None:
@@ -121,7 +129,7 @@ def test_an_upload_that_died_is_not_shown_for_ever() -> None:
     assert as_seen(begin(a_recording()), SOON).state is RecordingState.UPLOADING
     assert as_seen(begin(a_recording()), later).state is RecordingState.CREATED
     assert as_seen(begin(READY), later) == replace(READY, update_time=BIRTH)
-    assert use_source(begin(READY), later).transcoded
+    assert use_source(begin(READY), a_stored_source(), later).transcoded
 
 
 def test_a_fetch_waits_for_whoever_does_it() -> None:

@@ -10,7 +10,14 @@ from datetime import datetime
 from functools import partial
 
 from chassis import layout
-from chassis.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, Unavailable
+from chassis.errors import (
+    AlreadyExists,
+    Conflict,
+    FailedPrecondition,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
 from transcoder.domain.job import Job, JobState, plan_job, require_cancellable, require_replaceable
 from transcoder.domain.ladder import Rung
 from transcoder.domain.plan import Container, plan_encode
@@ -196,9 +203,8 @@ class Jobs:
         return source
 
     async def _enqueue(self, wish: TranscodeWish, source: StoredSource, kept: Kept[Job] | None) -> Job:
-        """Store the plan, queue the job's task, and last store the job, in the place of the earlier one."""
-        use = partial(use_source, now=self._ports.clock())
-        recording = await change_recording(self._ports.recordings, wish.recording_id, use)
+        """Plan, and store the job; what is refused meanwhile leaves the recording's source unused."""
+        recording = await read_recording(self._ports.recordings, wish.recording_id)
         media = await self._ports.probes.get(source.probe_key)
         plan = plan_encode(media, rungs=wish.rungs, container=wish.container)
         job = plan_job(
@@ -212,13 +218,22 @@ class Jobs:
             now=self._ports.clock(),
         )
         await self._ports.outputs.put_plan(job.job_id, plan)
+        try:
+            await self._store(job, source, kept)
+        except (AlreadyExists, Conflict, FailedPrecondition, NotFound, ResourceExhausted):
+            await self._ports.residue.purge(job.job_id)
+            raise
+        return job
+
+    async def _store(self, job: Job, source: StoredSource, kept: Kept[Job] | None) -> None:
+        """Queue the task, which is void without its job, and put the job in the place of the earlier one."""
         await self._ports.queue.publish(drive_task(job.recording_id, job.job_id))
+        use = partial(use_source, source=source, now=self._ports.clock())
+        await change_recording(self._ports.recordings, job.recording_id, use)
         try:
             await self._ports.jobs.put(job, kept.revision if kept else None)
         except Conflict as error:
-            await self._ports.residue.purge(job.job_id)
             raise AlreadyExists(
                 f"another job of recording {job.recording_id!r} was started at the same moment",
                 reason="JOB_RUNNING",
             ) from error
-        return job

@@ -88,8 +88,8 @@ def begin_arrival(recording: Recording, token: str, state: RecordingState, now: 
         raise NotFound(f"recording {recording.recording_id!r} is being deleted", reason="NO_RECORDING")
     if recording.transcoded:
         raise FailedPrecondition(
-            f"recording {recording.recording_id!r} has been transcoded, so its source stays as it is: "
-            "create another recording, or delete this one first",
+            f"the source of recording {recording.recording_id!r} is, or was, in use by a job, so it stays "
+            "as it is: create another recording, or delete this one first",
             reason="SOURCE_IN_USE",
         )
     other = recording.arrival
@@ -189,16 +189,22 @@ def give_source(recording: Recording, source: StoredSource, now: datetime) -> Re
     return replace(recording, state=RecordingState.READY, source=source, error="", update_time=now)
 
 
-def use_source(recording: Recording, now: datetime) -> Recording:
-    """Note that a stream is made of the source, so that it cannot be replaced any more.
+def use_source(recording: Recording, source: StoredSource, now: datetime) -> Recording:
+    """Note that a stream is made of a source, so that the recording's own cannot be replaced any more.
 
     Raises:
         FailedPrecondition: There is none, or another one is just arriving.
+        Conflict: Another one has come into its place since it was read.
     """
     recording = as_seen(recording, now)
-    require_source(recording)
+    present = require_source(recording)
     if recording.arrival:
         raise _not_ready(recording)
+    if source.owned and present != source:
+        raise Conflict(
+            f"the source of recording {recording.recording_id!r} was replaced at the same moment: try again",
+            reason="SOURCE_REPLACED",
+        )
     return replace(recording, transcoded=True)
 
 
