@@ -11,14 +11,27 @@ from hls_gateway.domain.media import find_media
 from hls_gateway.domain.names import (
     InitName,
     MediaName,
+    PartName,
     SegmentName,
     init_uri,
     is_incarnation,
     parse_media_name,
+    part_uri,
     segment_uri,
 )
 from hls_gateway.domain.stream import Container
-from support.playlists import a_gap, a_segment, a_stream, a_ts_segment, a_video, an_audio, timeline_of
+from support.playlists import (
+    a_gap,
+    a_live_stream,
+    a_part,
+    a_segment,
+    a_stream,
+    a_ts_segment,
+    a_video,
+    a_whole,
+    an_audio,
+    timeline_of,
+)
 
 TIMELINE = timeline_of(
     a_video(),
@@ -36,6 +49,12 @@ def test_a_segments_name_is_read_back(msn: int, container: Container) -> None:
     assert parse_media_name(uri.partition("?")[0]) == SegmentName(msn=msn, container=container)
 
 
+@given(st.integers(0, 10**15 - 1), st.integers(0, 10**9 - 1), st.sampled_from(Container))
+def test_a_parts_name_is_read_back(msn: int, part: int, container: Container) -> None:
+    uri = part_uri(a_stream(container=container), msn, part)
+    assert parse_media_name(uri.partition("?")[0]) == PartName(msn=msn, part=part, container=container)
+
+
 def test_an_inits_name_is_read_back() -> None:
     uri = init_uri(a_stream(), "streams/talk/3f2a9c01/High/init-11223344.mp4")
     assert uri == "init-11223344.mp4?i=3f2a9c01"
@@ -47,6 +66,8 @@ def test_an_inits_name_is_read_back() -> None:
     [
         "", "segment_.ts", "segment_-1.ts", "segment_01.ts", "segment_1.mp4", "segment_1.ts\n",
         "segment_1.tsx", "xsegment_1.ts", "segment_1234567890123456.ts", "segment_\u0661.ts",
+        "part_1.m4s", "part_01_0.m4s", "part_1_00.m4s", "part_1_-1.m4s", "part_1_1234567890.m4s",
+        "part_1_2.mp4", "part_.m4s",
         "init.mp4.mp4", "initmp4", "init/../x.mp4", "init-" + "a" * 90 + ".mp4", "playlist.m3u8",
     ],
 )  # fmt: skip
@@ -110,3 +131,17 @@ def test_what_is_not_announced_is_not_found(rendition_id: str, name: MediaName) 
 def test_a_transport_stream_is_one() -> None:
     timeline = timeline_of(a_video(), a_ts_segment(0), stream=a_stream(container=Container.TS))
     assert find_media(timeline, "High", segment(0, Container.TS)).content_type == "video/mp2t"
+
+
+def test_parts_are_found_also_of_whole_segments() -> None:
+    timeline = timeline_of(
+        a_video(), *a_whole(0), a_part(1, 0), a_part(1, 1, gap=True), stream=a_live_stream()
+    )
+    found = [
+        find_media(timeline, "High", PartName(msn=msn, part=part, container=Container.CMAF)).object_key[-22:]
+        for msn, part in ((0, 3), (1, 0))
+    ]
+    assert found == ["00000.003-0a1b2c3d.m4s", "00001.000-0a1b2c3d.m4s"]
+    for msn, part, container in ((0, 4, "m4s"), (1, 1, "m4s"), (1, 2, "m4s"), (0, 0, "ts"), (9, 0, "m4s")):
+        with pytest.raises(NotFound, match=f"part {part} of segment {msn} of 'High' is not announced"):
+            find_media(timeline, "High", PartName(msn=msn, part=part, container=Container(container)))

@@ -10,6 +10,8 @@ from hls_gateway.domain.playlist.multivariant import is_playable, render_multiva
 from hls_gateway.domain.stream import Container, Ended, Entry, MediaKind, Stream
 from support.playlists import (
     END,
+    a_live_stream,
+    a_part,
     a_segment,
     a_stream,
     a_ts_segment,
@@ -204,6 +206,37 @@ class TestPlayable:
         timeline = timeline_of(a_video(), LOW, *SEGMENTS[:4], Ended(rendition_id="Low"))
         read = read_playlist(render_multivariant(timeline))
         assert [one.stream_info.bandwidth for one in read.playlists] == [1_000_000, 6_000_000]
+
+
+class TestLive:
+    STREAM = a_live_stream()
+
+    def test_it_is_there_as_soon_as_every_rendition_has_a_segment(self) -> None:
+        begun = timeline_of(a_video(), LOW, a_segment(0), a_part(0, 0, "Low"), stream=self.STREAM)
+        assert not is_playable(begun)
+        assert is_playable(timeline_of(a_video(), LOW, a_segment(0), a_segment(0, "Low"), stream=self.STREAM))
+
+    def test_a_rendition_that_joins_later_is_not_waited_for(self) -> None:
+        timeline = timeline_of(a_video(), *map(a_segment, range(3)), LOW, stream=self.STREAM)
+        assert is_playable(timeline)
+        assert "Low" not in render_multivariant(timeline)
+
+    def test_a_rendition_that_was_given_up_is_offered_no_more(self) -> None:
+        """While the others are live: a player that changed to it would be at its end."""
+        given_up = Ended(rendition_id="High")
+        live = timeline_of(a_video(), LOW, *SEGMENTS[:4], given_up, stream=self.STREAM)
+        assert [one.uri for one in read_playlist(render_multivariant(live)).playlists] == [
+            "variants/Low/playlist.m3u8?i=3f2a9c01"
+        ]
+        assert "High" not in render_multivariant(live)
+        over = timeline_of(a_video(), LOW, *SEGMENTS[:4], given_up, END, stream=self.STREAM)
+        assert len(read_playlist(render_multivariant(over)).playlists) == 2
+
+    def test_bandwidth_bounds_what_is_still_to_come(self) -> None:
+        timeline = timeline_of(a_video(), *SEGMENTS[:2], stream=self.STREAM)
+        (variant,) = read_playlist(render_multivariant(timeline)).playlists
+        assert variant.stream_info.bandwidth == 6_000_000
+        assert variant.stream_info.average_bandwidth == 4_600_000
 
 
 def test_what_would_break_out_of_a_quoted_string_is_replaced() -> None:
