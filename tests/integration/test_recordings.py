@@ -327,6 +327,12 @@ async def test_a_deleted_recording_is_gone_with_its_stream_and_objects(
     assert (await transcoder.create()).state == pb.Recording.CREATED
 
 
+def resident_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
 async def test_memory_stays_flat_under_a_large_upload(nats_server: NatsServer, tmp_path: Path) -> None:
     """300 MB pass through, faster than they are stored; a process that kept them would be seen at once."""
     piece = pb.UploadSourceRequest(body=httpbody_pb2.HttpBody(data=bytes(256 * 1024)))
