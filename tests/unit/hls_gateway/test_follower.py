@@ -52,7 +52,7 @@ class Visitor:
         self.text.set_exception(error)
 
 
-def plain_press(text: str, *, cache_control: str) -> str:
+def plain_press(text: str, *, cache_control: str) -> str:  # noqa: ARG001 - a press is called so
     return text
 
 
