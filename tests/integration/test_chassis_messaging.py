@@ -110,6 +110,22 @@ async def test_a_frozen_server_does_not_lose_a_write(
     assert (await bucket.get("key")).data == b"2"
 
 
+async def test_only_a_lost_connection_is_worth_a_warning(
+    nats_server: NatsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ServiceConfig(nats_url=nats_server.url)
+    async with messaging.connect(config, name="test"):
+        pass
+    assert "disconnected" not in capsys.readouterr().out
+    async with messaging.connect(config, name="test") as client:
+        nats_server.kill()
+        nats_server.start()
+        async with asyncio.timeout(DEADLINE_S):
+            while not client.stats["reconnects"]:  # noqa: ASYNC110 - the client does not tell
+                await asyncio.sleep(0.05)
+    assert capsys.readouterr().out.count("nats disconnected") == 1
+
+
 async def test_no_server_at_all_is_unavailable(unused_tcp_port: int) -> None:
     config = ServiceConfig(nats_url=f"nats://127.0.0.1:{unused_tcp_port}", nats_connect_timeout_s=0.3)
     with pytest.raises(Unavailable, match="no NATS server"):

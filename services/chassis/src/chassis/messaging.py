@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import nats.errors
@@ -64,7 +65,7 @@ async def connect(config: ServiceConfig, *, name: str) -> AsyncIterator[Client]:
                 reconnect_time_wait=0.1,  # type: ignore[arg-type] # annotated int, used as a float
                 ping_interval=2,  # 120 by default: a frozen server would go unnoticed for minutes
                 error_cb=_log_error,
-                disconnected_cb=_log_disconnected,
+                disconnected_cb=partial(_log_disconnected, client),
                 reconnected_cb=_log_reconnected,
             )
     except (TimeoutError, OSError, nats.errors.Error) as error:
@@ -316,8 +317,9 @@ async def _log_error(error: Exception) -> None:
     log.warning("nats error", error=repr(error))
 
 
-async def _log_disconnected() -> None:
-    log.warning("nats disconnected")
+async def _log_disconnected(client: Client) -> None:
+    if not client.is_closed:  # else we are going ourselves
+        log.warning("nats disconnected")
 
 
 async def _log_reconnected() -> None:
