@@ -195,6 +195,15 @@ async def test_a_silent_upload_is_given_up(nats_server: NatsServer, tmp_path: Pa
         assert transcoder.stored() == set()
 
 
+async def test_an_upload_that_says_nothing_at_all_is_given_up(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    async with running_pair(nats_server.url, tmp_path / "objects", upload_silence_s=0.3) as transcoder:
+        call = transcoder.recordings.UploadSource(timeout=10)
+        error = await refusal(call)
+        assert (type(error), error.reason) == (errors.DeadlineExceeded, "UPLOAD_SILENT")
+
+
 async def test_of_two_uploads_at_a_time_the_second_waits(transcoder: Transcoder, film: bytes) -> None:
     await transcoder.create()
     first = transcoder.recordings.UploadSource()

@@ -173,6 +173,7 @@ def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grp
             Recordings(store=stores.recordings, queue=stores.queue, fetcher=fetcher, clock=_now),
             intake,
             deletion,
+            silence_s=config.upload_silence_s,
         ),
         transcoding=TranscodeServicer(
             jobs=_build_jobs(config, stores, intake, driver), ladder=config.ladder, clock=_now

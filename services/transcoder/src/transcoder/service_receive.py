@@ -6,11 +6,15 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chassis.errors import DeadlineExceeded
 from transcoder.domain.wholeness import Arrived, Promise, require_size, require_whole
 
 BLOCK_BYTES = 1024 * 1024  # pieces of 16 KiB, one by one, would cost more in calls than in bytes
+
+
+Message = TypeVar("Message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,21 @@ class Limits:
     size_bytes: int
     silence_s: float
     """An arrival that brings nothing for so long has broken."""
+
+
+async def next_within(silence_s: float, messages: AsyncIterator[Message], after: str) -> Message | None:
+    """Wait for the next message; None: there is none.
+
+    Raises:
+        DeadlineExceeded: Nothing came for so long; the words tell after what.
+    """
+    try:
+        async with asyncio.timeout(silence_s):
+            return await anext(messages, None)
+    except TimeoutError as error:
+        raise DeadlineExceeded(
+            f"nothing came for {silence_s:g} s after {after}: try again", reason="UPLOAD_SILENT"
+        ) from error
 
 
 class Receiver:
@@ -66,16 +85,9 @@ class Receiver:
 
     async def _patient(self, pieces: AsyncIterator[UploadPiece]) -> AsyncIterator[UploadPiece]:
         while not self._has_last:
-            try:
-                async with asyncio.timeout(self._limits.silence_s):
-                    piece = await anext(pieces)
-            except StopAsyncIteration:
+            piece = await next_within(self._limits.silence_s, pieces, f"{self.size_bytes} bytes")
+            if piece is None:
                 return
-            except TimeoutError as error:
-                raise DeadlineExceeded(
-                    f"nothing came for {self._limits.silence_s:g} s after {self.size_bytes} bytes: try again",
-                    reason="UPLOAD_SILENT",
-                ) from error
             self._has_last = piece.last
             yield piece
 

@@ -20,6 +20,7 @@ from transcoder.ports import Clock, JobQueue
 from transcoder.service_delete import Deletion
 from transcoder.service_intake import Intake
 from transcoder.service_jobs import Jobs
+from transcoder.service_receive import next_within
 from transcoder.service_recordings import Recordings
 
 # Envoy sets both on a request that it made out of REST, and takes them from the outside.
@@ -30,10 +31,13 @@ REST_HEADER = "x-envoy-original-method"
 class RecordingServicer(pb_grpc.RecordingServiceServicer):
     """See weir.transcoder.v1.RecordingService."""
 
-    def __init__(self, recordings: Recordings, intake: Intake, deletion: Deletion) -> None:
+    def __init__(
+        self, recordings: Recordings, intake: Intake, deletion: Deletion, *, silence_s: float
+    ) -> None:
         self._recordings = recordings
         self._intake = intake
         self._deletion = deletion
+        self._silence_s = silence_s
 
     async def CreateRecording(self, request: pb.CreateRecordingRequest, context: Any) -> pb.Recording:
         return convert.write_recording(await self._recordings.create(convert.read_recording_wish(request)))
@@ -42,7 +46,7 @@ class RecordingServicer(pb_grpc.RecordingServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadSourceRequest], context: Any
     ) -> pb.Recording:
         messages = aiter(request_iterator)
-        first = await anext(messages, None)
+        first = await next_within(self._silence_s, messages, "the call began")
         if first is None:
             raise InvalidArgument("the upload holds no message: the first must name recording_id")
         recording_id = convert.read_recording_id(first)
