@@ -323,7 +323,6 @@ async def becomes_healthy(stub: Any) -> None:
 async def test_what_is_not_built_yet_says_so(distributor: Distributor) -> None:
     calls = [
         distributor.streams.GetStreamStats(api.GetStreamStatsRequest(stream_id="film")),
-        distributor.streams.CreateClip(api.CreateClipRequest(stream_id="film")),
         distributor.distribution.StartDistribution(api.StartDistributionRequest(recording_id="film")),
         distributor.distribution.JoinStream(api.JoinStreamRequest(stream_id="film")),
         distributor.distribution.GetDistribution(api.GetDistributionRequest(stream_id="film")),

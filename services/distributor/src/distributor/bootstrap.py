@@ -37,6 +37,7 @@ from distributor.mailbox import Mailbox
 from distributor.ports import Item
 from distributor.service import Timelines
 from distributor.service_cleanup import Cleanup
+from distributor.service_clips import Clips
 from distributor.service_live import LiveStreams
 from distributor.service_remains import Remains
 from distributor.service_stop import Stops
@@ -81,6 +82,7 @@ class Room:
     streams: Streams
     live: LiveStreams
     stops: Stops
+    clips: Clips
     remains: Remains
     cleanup: Cleanup
     watches: Watches
@@ -94,7 +96,9 @@ class Room:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to a server."""
         pb_grpc.add_TimelineServiceServicer_to_server(TimelineServicer(self.timelines, self.watches), server)
-        streams = StreamServicer(self.streams, self.live, self.stops, defaults=self.defaults, urls=self.urls)
+        streams = StreamServicer(
+            self.streams, self.live, self.stops, self.clips, defaults=self.defaults, urls=self.urls
+        )
         api_grpc.add_StreamServiceServicer_to_server(streams, server)
         api_grpc.add_LiveServiceServicer_to_server(LiveServicer(self.live), server)
         api_grpc.add_DistributionServiceServicer_to_server(DistributionServicer(self.needs, self.now), server)
@@ -148,6 +152,7 @@ async def build(
             puller=TranscoderClient(transcoders),
             now=now,
         ),
+        clips=Clips(registry=registry, streams=streams, writer=store, reader=store, heads=heads, now=now),
         remains=remains,
         cleanup=Cleanup(registry=registry, writer=store, reader=store, heads=heads, objects=objects, now=now),
         stops=Stops(registry=registry, streams=streams, folds=folds, writer=store),

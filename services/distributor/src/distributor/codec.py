@@ -60,6 +60,8 @@ def read_entry(entry: pb.Entry) -> Entry | None:
 def write_entry(entry: Entry) -> pb.Entry:
     """Write an entry of the kinds that the distributor itself makes: heads and clips consist of them."""
     match entry:
+        case Opened():
+            return pb.Entry(opened=pb.Opened(owner=entry.owner))
         case Rendition():
             return pb.Entry(rendition=_write_rendition(entry))
         case Segment():

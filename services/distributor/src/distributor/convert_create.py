@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from weir.distributor.v1 import distributor_pb2 as api
@@ -27,6 +28,7 @@ from distributor.convert_streams import without_password
 from distributor.domain.entries import Container
 from distributor.domain.live import NAMED_RUNGS, LiveWish, Rung, Source, SourceKind, choose_rungs
 from distributor.domain.stream import Description, StreamKind
+from distributor.service_clips import ClipWish
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -86,6 +88,42 @@ def read_create(request: api.CreateStreamRequest, defaults: LiveDefaults) -> Cre
     return CreateWish(description=description, live=_read_wish(request, kind, defaults))
 
 
+def read_clip(request: api.CreateClipRequest) -> ClipWish:
+    """Validate a CreateClipRequest.
+
+    Raises:
+        InvalidArgument: Names the field, its value and the range.
+    """
+    start, end = _time(request, "start_time"), _time(request, "end_time")
+    if start >= end:
+        raise InvalidArgument(
+            f"end_time is {end.isoformat()}: it must be after start_time, {start.isoformat()}",
+            field="end_time",
+        )
+    return ClipWish(
+        stream_id=require_id(request.stream_id, field="stream_id"),
+        start=start,
+        end=end,
+        clip_id=require_id(request.clip_id, field="clip_id") if request.clip_id else "",
+        title=require_text(request.title, TITLE, "title", "hold at most 200 characters, no controls"),
+        request_id=_request_id(request.request_id),
+    )
+
+
+def _time(request: api.CreateClipRequest, field_name: Literal["start_time", "end_time"]) -> datetime:
+    if not request.HasField(field_name):
+        raise InvalidArgument(f"{field_name} is missing: give a time of day", field=field_name)
+    try:
+        time: datetime = getattr(request, field_name).ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument(f"{field_name} must lie from the year 1 to 9999", field=field_name) from error
+    return time
+
+
+def _request_id(value: str) -> str:
+    return require_text(value, REQUEST_ID, "request_id", "be up to 128 ASCII characters without spaces")
+
+
 def _read_wish(request: api.CreateStreamRequest, kind: StreamKind, defaults: LiveDefaults) -> LiveWish:
     _within(request.max_viewers, range(MAX_VIEWERS + 1), "max_viewers")
     if request.transcode_profiles and request.rungs:
@@ -96,9 +134,7 @@ def _read_wish(request: api.CreateStreamRequest, kind: StreamKind, defaults: Liv
         rungs=rungs or choose_rungs(request.transcode_profiles, defaults.rungs),
         source=_read_source(request.source, kind),
         max_viewers=request.max_viewers,
-        request_id=require_text(
-            request.request_id, REQUEST_ID, "request_id", "be up to 128 ASCII characters without spaces"
-        ),
+        request_id=_request_id(request.request_id),
     )
 
 

@@ -9,7 +9,7 @@ goes on, that is what lies before its ledger's head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from chassis.errors import NotFound, WeirError
@@ -17,8 +17,8 @@ from chassis.layout import stream_prefix
 from chassis.telemetry import STREAM, log
 from distributor.domain.entries import LedgerId, StoredRecord
 from distributor.domain.ledger import fold
-from distributor.domain.retention import first_msns, place_of_key, retention_of
-from distributor.domain.stream import Stream
+from distributor.domain.retention import Place, first_msns, place_of_key, retention_of
+from distributor.domain.stream import Cut, Stream
 from distributor.folds import Folds, empty_fold
 from distributor.ports import Heads, LedgerReader, Objects, Registry, Tombstone, Tombstones
 
@@ -76,19 +76,11 @@ class Remains:
         cuts = [stream.cut for stream in streams if stream.cut and stream.cut.origin == ledger_id]
         life = next((stream for stream in streams if stream.ledger_id == ledger_id), None)
         below = await self._below(life) if life else None
-        count = 0
         prefix = stream_prefix(ledger_id.stream_id, ledger_id.incarnation)
         keys = [key async for key in self._objects.list(prefix)]
-        for key in keys:
-            place = place_of_key(key, prefix)
-            if place is None:
-                is_needed = below is not None or bool(cuts)
-            else:
-                is_needed = _lives(below, *place) or any(cut.names(*place) for cut in cuts)
-            if not is_needed:
-                await self._objects.delete(key)
-                count += 1
-        return count
+        unneeded = [key for key in keys if not _is_needed(place_of_key(key, prefix), below, cuts)]
+        await self._objects.delete(*unneeded)
+        return len(unneeded)
 
     async def _below(self, life: Stream) -> Mapping[str, int]:
         """Of a life that goes on: the oldest segment of each rendition that its ledger names."""
@@ -103,6 +95,10 @@ class Remains:
             return stream.duration_s
 
 
-def _lives(below: Mapping[str, int] | None, rendition_id: str, msn: int) -> bool:
-    """Whether a life that goes on may name a segment, or announce it yet."""
-    return below is not None and msn >= below.get(rendition_id, 0)
+def _is_needed(place: Place | None, below: Mapping[str, int] | None, cuts: Sequence[Cut]) -> bool:
+    """Whether somebody may ask for an object; `below` is given of a life that goes on."""
+    if place is None:  # an init segment, or what else belongs to the whole
+        return below is not None or bool(cuts)
+    if below is not None and place.msn >= below.get(place.rendition_id, 0):
+        return True
+    return not place.is_part and any(cut.names(place.rendition_id, place.msn) for cut in cuts)

@@ -19,6 +19,7 @@ from distributor import convert, convert_create, convert_streams
 from distributor.domain.stream import Stream
 from distributor.ports import Needs
 from distributor.service import Timelines
+from distributor.service_clips import Clips
 from distributor.service_live import LiveStreams
 from distributor.service_stop import Stops
 from distributor.service_streams import Streams
@@ -83,6 +84,7 @@ class StreamServicer(api_grpc.StreamServiceServicer):
         streams: Streams,
         live: LiveStreams,
         stops: Stops,
+        clips: Clips,
         *,
         defaults: convert_create.LiveDefaults,
         urls: convert_streams.IngestUrls,
@@ -90,6 +92,7 @@ class StreamServicer(api_grpc.StreamServiceServicer):
         self._streams = streams
         self._live = live
         self._stops = stops
+        self._clips = clips
         self._defaults = defaults
         self._urls = urls
 
@@ -129,7 +132,7 @@ class StreamServicer(api_grpc.StreamServiceServicer):
         _not_yet("viewers are not counted yet, so streams have no statistics")
 
     async def CreateClip(self, request: api.CreateClipRequest, context: Any) -> api.Stream:
-        _not_yet("clips are not built yet")
+        return self._written(await self._clips.create(convert_create.read_clip(request)))
 
     def _written(self, stream: Stream) -> api.Stream:
         return convert_streams.write_stream(stream, ingest=self._urls)

@@ -21,7 +21,7 @@ _LEAST_COUNT = 3
 _PARTS_TARGETS = 3  # rfc8216bis 4.4.4.9: parts are listed near the live edge alone
 _PARTS_STAY_TARGETS = 5  # their own duration, and those three target durations with room for what comes late
 _ROUNDING_S = 0.5  # a segment may last so much longer than the target duration
-_MSN = re.compile(r"(\d{8,})[.-]")
+_NAME = re.compile(r"(\d{8,})(\.\d+)?-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +116,20 @@ def parts_of(record: Record) -> Sequence[Part]:
     return [entry for entry in record.entries if isinstance(entry, Part)]
 
 
-def place_of_key(key: str, prefix: str) -> tuple[str, int] | None:
-    """Read rendition and msn from a segment's or part's key; None of what is neither, such as an init."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Which segment an object holds, or holds a part of."""
+
+    rendition_id: str
+    msn: int
+    is_part: bool
+
+
+def place_of_key(key: str, prefix: str) -> Place | None:
+    """Read what an object holds from its key; None of what is neither, such as an init segment."""
     rendition_id, _, name = key.removeprefix(prefix).partition("/")
-    match = _MSN.match(name)
-    return (rendition_id, int(match[1])) if match else None
+    match = _NAME.match(name)
+    return Place(rendition_id=rendition_id, msn=int(match[1]), is_part=bool(match[2])) if match else None
 
 
 def _trimmed(rendition_id: str, timeline: Timeline, end_s: float) -> Trimmed:

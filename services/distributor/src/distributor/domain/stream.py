@@ -88,6 +88,8 @@ class Cut:
     incarnation: str
     msns: Mapping[str, tuple[int, int]]
     """By rendition: the first, and the one behind the last."""
+    request_id: str = ""
+    """Of the request that made the clip."""
 
     @property
     def origin(self) -> LedgerId:
