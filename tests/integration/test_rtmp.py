@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from chassis.errors import FailedPrecondition
 from support.rtmp import RecordingPublishers, decode_flv, ffmpeg, run_ffmpeg, source
@@ -343,8 +344,9 @@ class TestLimits:
             await peer.connect()
             await send_all(peer, [command("FCPublish", 0, None, "x" * 1_000)] * 6)
             with pytest.raises((EOFError, ConnectionError)):
-                while await peer.receive():
-                    pass
+                async with asyncio.timeout(3):
+                    while await peer.receive():
+                        pass
 
     async def test_peer_that_does_not_listen_is_given_up(self, publishers: RecordingPublishers) -> None:
         limits = RtmpLimits(send_timeout_s=0.2)
@@ -360,6 +362,21 @@ class TestLimits:
 
 
 class TestHostile:
+    async def test_reset_is_an_ordinary_end(self, publishers: RecordingPublishers) -> None:
+        with structlog.testing.capture_logs() as logs:
+            async with rtmp_server("127.0.0.1", 0, publishers) as port, rtmp_peer(port) as peer:
+                await peer.connect()
+                await peer.publish()
+                session = await publishers.next_session()
+                await send_all(peer, [avc_header(), picture(0, b"whole")])
+                await session.began.wait()
+                peer.reset()
+                async with asyncio.timeout(3):
+                    await session.ended.wait()
+        (line,) = logs
+        assert (line["event"], line["log_level"]) == ("rtmp connection ended", "info")
+        assert line["received_bytes"] > 0
+
     async def test_publisher_that_breaks_the_protocol_ends_its_session(
         self, port: int, publishers: RecordingPublishers
     ) -> None:

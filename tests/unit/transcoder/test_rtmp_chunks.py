@@ -169,6 +169,11 @@ class TestLimits:
             for number in range(3, 30):
                 list(reader.feed(whole(0, number, 9, 1000) + bytes(128)))
 
+    def test_what_was_whole_counts_no_more(self) -> None:
+        reader = ChunkReader(1000)
+        wire = encode_message(Message(kind=9, body=bytes(900)), 128)
+        assert len([message for _ in range(10) for message in reader.feed(wire)]) == 10
+
     def test_chunk_streams(self) -> None:
         reader = ChunkReader(LIMIT_BYTES)
         with pytest.raises(RtmpError, match="chunk streams"):
