@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +13,14 @@ import pytest
 from weir.distributor.v1 import distributor_pb2 as api
 from weir.timeline.v1 import timeline_pb2 as pb
 
+from chassis.messaging import connect
 from chassis.storage import open_store
+from distributor.adapters.head_store import HeadStore, open_heads
+from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
+from distributor.adapters.registry_store import RegistryStore, open_registry
+from distributor.config import DistributorConfig
+from distributor.domain.entries import Entry, LedgerId, Segment, Trimmed
+from distributor.service_cleanup import Cleanup
 from support.distributor import Writer, ended, entries_of, msns_of, watch_until
 from support.live_ledger import (
     PARTS_COUNT,
@@ -269,3 +278,117 @@ async def test_a_new_life_leaves_nothing_of_the_old_one(
         await replica.clean()
         assert again.writer.incarnation != created.incarnation
         assert {key.split("/")[2] for key in await objects(tmp_path)} == {again.writer.incarnation}
+
+
+async def test_many_clean_up_at_once_while_the_stream_grows(
+    nats_server: NatsServer, clock: Clock, tmp_path: Path
+) -> None:
+    async with (
+        running_replica(nats_server.url, clock, tmp_path) as one,
+        running_replica(nats_server.url, clock, tmp_path) as two,
+        running_replica(nats_server.url, clock, tmp_path) as three,
+    ):
+        camera = await open_camera(one, clock, tmp_path)
+        for _ in range(ENOUGH_COUNT):
+            await asyncio.gather(camera.shoot(), *(replica.clean() for replica in (one, two, three)))
+            assert may_be_asked_for(camera) <= await segments(tmp_path)
+        await asyncio.gather(*(replica.clean() for replica in (one, two, three)))
+        assert len(await segments(tmp_path)) <= len(may_be_asked_for(camera)) + 2 * len(RENDITIONS)
+        told = await read_all(two, camera)
+        low = [entry.segment.msn for entry in told if entry.segment.rendition_id == "Low"]
+        assert low == [*range(low[0], camera.msn)]
+
+
+async def test_a_reader_that_lags_is_never_told_a_story_with_a_hole(
+    nats_server: NatsServer, clock: Clock, tmp_path: Path
+) -> None:
+    """It reads a batch at a time while the beginning leaves the ledger under it."""
+    async with running_replica(nats_server.url, clock, tmp_path) as replica:
+        camera = await open_camera(replica, clock, tmp_path)
+        await camera.shoot(ENOUGH_COUNT)
+        next_msn, trims_count = 0, 0
+        async with open_stores(nats_server.url, clock) as (store, _, _):
+            newest = camera.writer.sequence
+            batches = store.read(camera.writer.ledger_id, after_sequence=0, up_to=newest, count=20)
+            async for batch in batches:
+                for entry in (entry for record in batch for entry in store.decode(record).entries):
+                    match entry:
+                        case Trimmed(rendition_id="Low"):
+                            next_msn, trims_count = entry.first_msn, trims_count + 1
+                        case Segment(rendition_id="Low"):
+                            assert entry.msn == next_msn
+                            next_msn += 1
+                await replica.clean()
+        assert (next_msn, trims_count) == (camera.msn, 1)
+
+
+async def test_what_was_stored_and_never_announced_goes_as_well(
+    nats_server: NatsServer, clock: Clock, tmp_path: Path
+) -> None:
+    async with running_replica(nats_server.url, clock, tmp_path) as replica:
+        camera = await open_camera(replica, clock, tmp_path)
+        await camera.shoot(3)
+        _, key = camera.made[-1]
+        lost = key.replace("-a.m4s", "-died.m4s")
+        await camera.store.put(lost, b"of an owner that died before it could announce this")
+        await camera.shoot(ENOUGH_COUNT)
+        await replica.clean()
+        assert lost in await objects(tmp_path)
+    async with running_replica(nats_server.url, clock, tmp_path) as fresh:
+        await fresh.clean()
+        assert lost not in await objects(tmp_path)
+        assert may_be_asked_for(camera) <= await segments(tmp_path)
+
+
+async def test_a_head_whose_writer_died_is_finished(
+    nats_server: NatsServer, clock: Clock, tmp_path: Path
+) -> None:
+    """It had stored the head and not yet purged: readers are told the head, and the next round purges."""
+    async with running_replica(nats_server.url, clock, tmp_path) as replica:
+        camera = await open_camera(replica, clock, tmp_path)
+        await camera.shoot(ENOUGH_COUNT)
+        async with open_stores(nats_server.url, clock) as (store, registry, heads):
+            dying = Cleanup(
+                registry=registry,
+                writer=Dying(store),
+                reader=store,
+                heads=heads,
+                remains=replica.room.remains,
+                objects=open_store(f"file://{tmp_path}"),
+                now=clock,
+            )
+            with pytest.raises(ConnectionError):
+                await dying.round()
+        whole = await messages_count(nats_server)
+        assert whole == 2 + ENOUGH_COUNT * (1 + PARTS_COUNT)
+        told = await read_all(replica, camera)
+        assert [entry.WhichOneof("kind") for entry in told[:2]] == ["rendition", "trimmed"]
+    async with running_replica(nats_server.url, clock, tmp_path) as fresh:
+        await fresh.clean()
+        assert await messages_count(nats_server) < whole / 2
+        assert await read_all(fresh, camera) == told
+
+
+class Dying(LedgerStore):
+    """A real store whose process dies when it is to purge."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self._store = store
+
+    def encode(self, entries: Sequence[Entry], *, epoch: int = 0) -> bytes:
+        return self._store.encode(entries, epoch=epoch)
+
+    async def purge(self, ledger_id: LedgerId, *, up_to: int | None = None) -> None:
+        raise ConnectionError("killed")
+
+
+@asynccontextmanager
+async def open_stores(
+    nats_url: str, clock: Clock
+) -> AsyncIterator[tuple[LedgerStore, RegistryStore, HeadStore]]:
+    """The stores themselves, without a distributor around them."""
+    async with connect(DistributorConfig(nats_url=nats_url), name="test") as client:
+        heads = await open_heads(client, replicas=1)
+        journal = await open_ledger_journal(client, heads, replicas=1, max_bytes=-1)
+        registry, _ = await open_registry(client, replicas=1)
+        yield LedgerStore(journal, clock), registry, heads

@@ -16,6 +16,7 @@ from chassis.grpc_client import open_channel
 from chassis.lifecycle import Stopping
 from distributor.bootstrap import serve_distributor
 from distributor.config import DistributorConfig
+from distributor.domain.entries import LedgerId
 
 SEGMENT_S = 4.0
 LIVE_START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -124,6 +125,7 @@ class Writer:
         self.timeline = timeline
         self.stream_id = opened.stream.stream_id
         self.incarnation = opened.stream.incarnation
+        self.ledger_id = LedgerId(stream_id=self.stream_id, incarnation=self.incarnation)
         self.epoch = opened.epoch
         self.sequence = opened.sequence
 

@@ -154,7 +154,15 @@ async def build(
         ),
         clips=Clips(registry=registry, streams=streams, writer=store, reader=store, heads=heads, now=now),
         remains=remains,
-        cleanup=Cleanup(registry=registry, writer=store, reader=store, heads=heads, objects=objects, now=now),
+        cleanup=Cleanup(
+            registry=registry,
+            writer=store,
+            reader=store,
+            heads=heads,
+            remains=remains,
+            objects=objects,
+            now=now,
+        ),
         stops=Stops(registry=registry, streams=streams, folds=folds, writer=store),
         defaults=LiveDefaults(
             rungs=config.ladder,

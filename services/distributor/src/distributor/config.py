@@ -34,7 +34,7 @@ class DistributorConfig(ServiceConfig):
     reread_interval_s: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     """How often what is watched is compared with JetStream, in case news was lost, seconds, 0.1 to 3,600."""
 
-    cleanup_interval_s: Annotated[float, Field(ge=0.1, le=86_400)] = 15.0
+    cleanup_interval_s: Annotated[float, Field(ge=0.1, le=86_400)] = 30.0
     """How often media that left the playlists is looked for, to be removed, seconds, 0.1 to 86,400."""
 
     sweep_interval_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0

@@ -100,9 +100,12 @@ class LedgerReader(Protocol):
         """Read the newest sequence; 0 of a ledger that is empty or gone."""
 
     def read(
-        self, ledger_id: LedgerId, *, after_sequence: int, up_to: int
+        self, ledger_id: LedgerId, *, after_sequence: int, up_to: int, count: int = ...
     ) -> AsyncIterator[Sequence[StoredRecord]]:
-        """Read batch by batch, at least to `up_to`; NotFound if the ledger was purged before that."""
+        """Read in batches, at least to `up_to`; NotFound if the ledger was purged before that.
+
+        `count` bounds a batch, for those who may need only a few records.
+        """
 
     def decode(self, record: StoredRecord) -> Record:
         """Read a record as the laws do."""

@@ -28,7 +28,10 @@ from distributor.domain.retention import (
 from distributor.domain.stream import Cut, Stream, StreamKind, StreamState
 from distributor.folds import Fold, empty_fold
 from distributor.ports import Heads, HeldHead, LedgerReader, LedgerWriter, Objects, Registry
+from distributor.service_remains import Remains
 
+# A round needs some seconds of the ledger, at each of its places; more would be read in vain.
+_RECORDS_AT_ONCE = 100
 Allows = Callable[[Record, Ledger], bool]
 
 
@@ -70,6 +73,7 @@ class Cleanup:
         writer: LedgerWriter,
         reader: LedgerReader,
         heads: Heads,
+        remains: Remains,
         objects: Objects,
         now: Callable[[], datetime],
     ) -> None:
@@ -77,6 +81,7 @@ class Cleanup:
         self._writer = writer
         self._reader = reader
         self._heads = heads
+        self._remains = remains
         self._objects = objects
         self._now = now
         self._places: dict[LedgerId, _Places] = {}
@@ -113,10 +118,11 @@ class Cleanup:
         places.is_done = stream.is_over and settled.sequence >= newest
 
     async def _begin(self, stream: Stream) -> _Places:
-        """Go on where the head says, and purge what its writer had no time to."""
+        """Go on where the head says, and remove what nobody had the time to, or never announced."""
         held = await self._heads.get(stream.ledger_id)
         if held.head.sequence:
             await self._writer.purge(stream.ledger_id, up_to=held.head.sequence)
+            await self._remains.remove(stream.ledger_id)
         empty = empty_fold(stream)
         return _Places(held=held, past=empty, there=empty, parts_past=empty, parts_there=empty)
 
@@ -175,7 +181,9 @@ class Cleanup:
     ) -> tuple[Fold, Sequence[Record]]:
         """Go on from a place as far as is allowed; `allows` is given a record and the ledger with it."""
         passed: list[Record] = []
-        batches = self._reader.read(stream.ledger_id, after_sequence=place.sequence, up_to=newest)
+        batches = self._reader.read(
+            stream.ledger_id, after_sequence=place.sequence, up_to=newest, count=_RECORDS_AT_ONCE
+        )
         async for batch in batches:
             for record in map(self._reader.decode, batch):
                 ledger = fold(place.ledger, (record,))

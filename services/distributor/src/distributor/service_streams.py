@@ -11,7 +11,7 @@ from chassis.errors import Conflict, NotFound
 from chassis.telemetry import STREAM, log
 from distributor.domain.entries import LedgerId
 from distributor.domain.listing import Page, select_page
-from distributor.domain.stream import Stream, end, with_media
+from distributor.domain.stream import Stream, StreamState, end, with_media
 from distributor.folds import Folds
 from distributor.ports import Heads, LedgerReader, LedgerWriter, Registered, Registry
 from distributor.service_remains import Remains
@@ -164,7 +164,7 @@ class Streams:
         return False
 
     async def _with_present(self, stream: Stream) -> Stream:
-        if stream.is_over:
+        if stream.is_over or stream.state is StreamState.CREATED:
             return stream
         try:
             ledger = (await self._folds.refresh(stream)).ledger

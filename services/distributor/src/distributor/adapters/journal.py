@@ -129,9 +129,9 @@ class Journal:
         return await persist(last)
 
     async def read(
-        self, subject: str, *, after_sequence: int, up_to: int | None = None
+        self, subject: str, *, after_sequence: int, up_to: int | None = None, count: int = BATCH_COUNT
     ) -> AsyncIterator[Sequence[Message]]:
-        """Read batch by batch: at least to the sequence `up_to`, or all that is there if that is None.
+        """Read in batches of `count`: at least to the sequence `up_to`, or all that is there if that is None.
 
         Any replica of the stream may answer, and one may lag; hence `up_to` is waited for.
 
@@ -141,7 +141,7 @@ class Journal:
         deadline = asyncio.get_running_loop().time() + RETRY_S
         position = after_sequence
         while up_to is None or position < up_to:
-            if batch := await self._batch(subject, position, count=BATCH_COUNT):
+            if batch := await self._batch(subject, position, count=count):
                 position = batch[-1].sequence
                 yield batch
             elif up_to is None:

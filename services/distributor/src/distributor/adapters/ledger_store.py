@@ -14,7 +14,7 @@ from weir.timeline.v1 import timeline_pb2 as pb
 from chassis import layout
 from chassis.messaging import ensure_stream, jetstream
 from distributor.adapters.head_store import HeadStore, LedgerJournal
-from distributor.adapters.journal import Ack, Journal, Message
+from distributor.adapters.journal import BATCH_COUNT, Ack, Journal, Message
 from distributor.codec import read_record, write_entry
 from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
 from distributor.ports import Draft, Stored
@@ -117,10 +117,12 @@ class LedgerStore:
         return await self._journal.last_sequence(subject_of(ledger_id))
 
     async def read(
-        self, ledger_id: LedgerId, *, after_sequence: int, up_to: int
+        self, ledger_id: LedgerId, *, after_sequence: int, up_to: int, count: int = BATCH_COUNT
     ) -> AsyncIterator[Sequence[StoredRecord]]:
-        """Read batch by batch, at least to `up_to`; NotFound if the ledger was purged before that."""
-        batches = self._journal.read(subject_of(ledger_id), after_sequence=after_sequence, up_to=up_to)
+        """Read in batches, at least to `up_to`; NotFound if the ledger was purged before that."""
+        batches = self._journal.read(
+            subject_of(ledger_id), after_sequence=after_sequence, up_to=up_to, count=count
+        )
         async for batch in batches:
             yield tuple(stored_record(message) for message in batch)
 
