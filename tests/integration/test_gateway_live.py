@@ -15,6 +15,7 @@ import pytest_asyncio
 from weir.timeline.v1 import timeline_pb2 as pb
 
 from support.crowd import asking
+from support.distributor import open_writer, running_distributor
 from support.gateway import (
     INCARNATION,
     Answer,
@@ -34,6 +35,7 @@ from support.gateway import (
     whole,
 )
 from support.gateway_process import gateway_process, resident_bytes, until_read
+from support.nats import NatsServer
 from support.playlists import read_playlist
 from support.ports import free_ports
 from support.timeline_peer import TimelinePeer, running_peer
@@ -48,6 +50,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     async with running_scene(tmp_path) as running:
         running.peer.create(live_stream())
         running.peer.append("talk", video(), *whole(0), *whole(1), part(2, 0))
+        await until(running, PLAYLIST, "part_2_0.m4s")
         yield running
 
 
@@ -204,6 +207,7 @@ class TestRelease:
             other = await stack.enter_async_context(
                 running_gateway(scene.folder, scene.peer, shutdown_grace_s=5.0)
             )
+            await until(other, PLAYLIST, "part_2_0.m4s")
             waiting = await hold(other.get(f"{PLAYLIST}?_HLS_msn=2"))
             start = asyncio.get_running_loop().time()
             await stack.aclose()
@@ -378,3 +382,27 @@ async def until_listed(port: int, expected: str) -> None:
             async with session.get(PLAYLIST) as answer:
                 if expected in await answer.text():
                     return
+
+
+async def test_what_a_real_distributor_takes_reaches_those_who_wait(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
+    """By way of NATS; a gateway that begins later, with a snapshot, shows the same."""
+    async with AsyncExitStack() as stack:
+        distributor = await stack.enter_async_context(running_distributor(nats_server.url))
+        described = {"part_target_s": 1.0, "dvr_window_s": 60.0, "target_duration_s": 2}
+        kind = {"kind": pb.STREAM_KIND_LIVE, "recording_id": ""}
+        writer = await open_writer(distributor.timeline, "talk", **kind, **described)
+        await writer.append(video(), *whole(0), *whole(1), part(2, 0))
+        address = {"distributor_address": distributor.address}
+        peer = TimelinePeer()  # type: ignore[abstract]
+        scene = await stack.enter_async_context(running_gateway(tmp_path, peer, **address))
+        await until(scene, PLAYLIST, "part_2_0.m4s")
+        waiting = await hold(scene.get(f"{PLAYLIST}?_HLS_msn=2&_HLS_part=1"))
+        await writer.append(part(2, 1))
+        assert "part_2_1.m4s" in (await waiting).text
+        other = await stack.enter_async_context(running_gateway(tmp_path, peer, **address))
+        assert (await other.get(PLAYLIST)).text == (await scene.get(PLAYLIST)).text
+        ending = await hold(scene.get(f"{PLAYLIST}?_HLS_msn=3&_HLS_part=1"))
+        await writer.append(live_segment(2), ended())
+        assert (await ending).text.endswith("#EXT-X-ENDLIST\n")

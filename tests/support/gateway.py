@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis.lifecycle import Stopping
@@ -182,14 +183,16 @@ def live_stream(stream_id: str = "talk", **fields: Any) -> pb.Stream:
 def part(msn: int, number: int, rendition_id: str = "High", **fields: Any) -> pb.Entry:
     """Announce a part of 1 s; two make a segment."""
     prefix = f"streams/talk/{INCARNATION}/{rendition_id}"
+    start_s = msn * 2.0 + number
     return pb.Entry(
         part=pb.Part(
             **{
                 "rendition_id": rendition_id,
                 "msn": msn,
                 "part": number,
-                "start_s": msn * 2.0 + number,
+                "start_s": start_s,
                 "duration_s": 1.0,
+                "program_date_time": _at(start_s),
                 "independent": number == 0,
                 "object_key": f"{prefix}/{msn:08d}.{number:03d}-0a1b2c3d.m4s",
                 "size_bytes": 500,
@@ -203,7 +206,12 @@ def part(msn: int, number: int, rendition_id: str = "High", **fields: Any) -> pb
 
 def live_segment(msn: int, rendition_id: str = "High", **fields: Any) -> pb.Entry:
     """Announce a segment of 2 s."""
-    return segment(msn, rendition_id, **{"start_s": msn * 2.0, "duration_s": 2.0, **fields})
+    timing = {"start_s": msn * 2.0, "duration_s": 2.0, "program_date_time": _at(msn * 2.0)}
+    return segment(msn, rendition_id, **{**timing, **fields})
+
+
+def _at(start_s: float) -> Timestamp:
+    return Timestamp(seconds=1_795_348_800 + int(start_s))
 
 
 def whole(msn: int, rendition_id: str = "High") -> list[pb.Entry]:

@@ -150,6 +150,13 @@ def test_a_part_out_of_order_is_data_loss() -> None:
     assert append_record(timeline, Record(sequence=2, entries=(a_part(1, 1),)))
 
 
+def test_a_ledger_may_begin_among_the_parts_of_a_segment() -> None:
+    """The distributor forgets old parts sooner than their segments, a record at a time."""
+    entries = (a_segment(6), a_part(7, 2), a_part(7, 3), a_segment(7), a_part(8, 0))
+    known = timeline_of(a_video(), *entries, stream=a_live_stream()).renditions["High"]
+    assert [known.part_count(msn) for msn in (6, 7, 8, 9)] == [0, 4, 1, 0]
+
+
 def test_parts_stay_addressable_for_three_targets_behind_their_listing() -> None:
     """rfc8216bis 6.2.2; seven targets of four seconds hold seven segments' parts, and no more."""
     entries = [entry for msn in range(20) for entry in a_whole(msn)]

@@ -62,7 +62,7 @@ def is_listed(known: RenditionTimeline, msn: int, part: int | None) -> bool:
     if msn >= known.next_msn:
         return _has_part(known, msn, part)
     # A part behind the last one of its segment is the first one of the next segment (6.2.5.2).
-    return part < max(1, len(known.parts_of(msn))) or _has_part(known, known.next_msn, 0)
+    return part < max(1, known.part_count(msn)) or _has_part(known, known.next_msn, 0)
 
 
 def advance_part_limit(stream: Stream) -> int:
@@ -78,7 +78,7 @@ def is_hinted(timeline: Timeline, place: Place) -> bool:
     known = timeline.renditions.get(place.rendition_id)
     if known is None or known.ended or not (timeline.is_live and timeline.stream.part_target_s):
         return False
-    count = len(known.parts_of(known.next_msn))
+    count = known.part_count(known.next_msn)
     nearest = {(known.next_msn, count), (known.next_msn, count + 1), (known.next_msn + 1, 0)}
     return (place.msn, place.part) in nearest
 
@@ -91,7 +91,7 @@ def _require_near(stream: Stream, known: RenditionTimeline, msn: int, part: int 
             reason="TOO_FAR_AHEAD",
             field="_HLS_msn",
         )
-    most_part = len(known.parts_of(msn)) - 1 + advance_part_limit(stream)
+    most_part = known.part_count(msn) - 1 + advance_part_limit(stream)
     if part is not None and msn >= known.next_msn and part > most_part:
         raise InvalidArgument(
             f"_HLS_part is {part}: it must be at most {most_part} in segment {msn}",
@@ -101,4 +101,4 @@ def _require_near(stream: Stream, known: RenditionTimeline, msn: int, part: int 
 
 
 def _has_part(known: RenditionTimeline, msn: int, part: int) -> bool:
-    return msn == known.next_msn and part < len(known.parts_of(msn))
+    return msn == known.next_msn and part < known.part_count(msn)

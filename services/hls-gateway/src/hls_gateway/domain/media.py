@@ -54,8 +54,7 @@ def _find_init(known: RenditionTimeline, name: InitName) -> MediaObject:
 
 
 def _find_part(known: RenditionTimeline, name: PartName) -> Part | None:
-    parts = known.parts_of(name.msn)
-    return parts[name.part] if name.part < len(parts) else None
+    return next((part for part in known.parts_of(name.msn) if part.part == name.part), None)
 
 
 def _not_announced(known: RenditionTimeline, name: SegmentName | PartName) -> str:

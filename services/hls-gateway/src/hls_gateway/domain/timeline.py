@@ -53,6 +53,11 @@ class RenditionTimeline:
         """Give the parts of a segment that can still be read."""
         return [part for part in self.parts if part.msn == msn]
 
+    def part_count(self, msn: int) -> int:
+        """Count a segment's parts, with those before them that can be read no more."""
+        parts = self.parts_of(msn)
+        return parts[-1].part + 1 if parts else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
@@ -175,12 +180,18 @@ def _with_media(
 
 
 def _require_succession(known: RenditionTimeline, media: Sequence[Segment | Part]) -> None:
-    """Hold what came against what was there; the first thing ever may begin anywhere."""
-    is_begun = bool(known.segments or known.parts)
-    next_msn = known.next_msn if is_begun else media[0].msn
-    next_part = len(known.parts_of(next_msn))
+    """Hold what came against what was there.
+
+    The first segment ever may have any number, and so may the first part: what was before them is gone from
+    the ledger.
+    """
+    next_msn = known.next_msn if known.segments or known.parts else media[0].msn
+    next_part = known.part_count(next_msn)
+    has_parts = bool(known.parts)
     for one in media:
         part = one.part if isinstance(one, Part) else next_part
+        if isinstance(one, Part) and not has_parts:
+            has_parts, next_part = True, one.part
         if (one.msn, part) != (next_msn, next_part):
             raise DataLoss(
                 f"segment {one.msn} of {one.rendition_id!r} does not follow {next_msn - 1}"

@@ -71,7 +71,7 @@ def reports(timeline: Timeline, known: RenditionTimeline) -> Iterator[str]:
 
 def _last(known: RenditionTimeline) -> tuple[int, int | None]:
     for msn in (known.next_msn, known.next_msn - 1):
-        if count := len(known.parts_of(msn)):
+        if count := known.part_count(msn):
             return msn, count - 1
     return known.next_msn - 1, None
 

@@ -70,7 +70,7 @@ def _tail(timeline: Timeline, known: RenditionTimeline, *, ended: bool) -> Itera
     if ended or not timeline.is_live:
         return
     if timeline.stream.part_target_s:
-        part = len(known.parts_of(known.next_msn))
+        part = known.part_count(known.next_msn)
         yield tags.preload_hint(part_uri(timeline.stream, known.next_msn, part))
     yield from head.reports(timeline, known)
 

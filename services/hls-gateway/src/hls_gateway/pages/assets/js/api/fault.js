@@ -20,13 +20,15 @@ const UNREACHABLE = "The server cannot be reached.";
 export class Fault extends Error {
   /**
    * @param {string} message In words, for people.
-   * @param {{status?: number, code?: number}} [facts] HTTP status (0: there was no answer), and gRPC's code.
+   * @param {{status?: number, code?: number, field?: string}} [facts] HTTP status (0: there was no answer), gRPC's code,
+   *   and the field of the request that is to blame.
    */
-  constructor(message, { status = 0, code = 0 } = {}) {
+  constructor(message, { status = 0, code = 0, field = "" } = {}) {
     super(message);
     this.name = "Fault";
     this.status = status;
     this.code = code;
+    this.field = field;
   }
 
   /** True: the same call may succeed a little later. */
@@ -52,7 +54,11 @@ export function unreachable(message = UNREACHABLE) {
 export function faultOf(status, body) {
   const answer = parsed(body);
   const message = answer?.message || BY_STATUS.get(status) || `The server answered with status ${status}.`;
-  return new Fault(message, { status, code: answer?.code });
+  return new Fault(message, { status, code: answer?.code, field: fieldOf(answer) });
+}
+
+function fieldOf(answer) {
+  return answer?.details?.find(({ metadata }) => metadata?.field)?.metadata.field ?? "";
 }
 
 function parsed(body) {

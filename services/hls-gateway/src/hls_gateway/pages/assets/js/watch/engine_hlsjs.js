@@ -1,7 +1,7 @@
 /**
  * Plays by hls.js: the engine of every browser with Media Source Extensions.
  *
- * An engine is an EventTarget with load(), resume(), choose(), close(), `renditions` and measure(). It dispatches
+ * An engine is an EventTarget with load(), resume(), choose(), close(), `renditions`, measure() and `live`. It dispatches
  * "renditions" (they are known now), "flow" (something arrived), "switch" (another rendition is shown), and two
  * CustomEvents whose detail is a PlaybackFault: "trouble" (the engine itself tries again) and "fault" (it gave up).
  */
@@ -9,23 +9,43 @@
 /** How long a recording's past stays in memory for seeking back, seconds. */
 const BACK_BUFFER_S = 60;
 
+/** A publisher that is away is waited for as long as the viewer likes, and without pauses that its return would outlast. */
+const PATIENT = {
+  default: {
+    maxTimeToFirstByteMs: 10_000,
+    maxLoadTimeMs: 20_000,
+    timeoutRetry: { maxNumRetry: Infinity, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: { maxNumRetry: Infinity, retryDelayMs: 500, maxRetryDelayMs: 2_000, backoff: "linear" },
+  },
+};
+
+/** A live picture that fell behind catches up so fast: slow enough for nobody to hear it. */
+const CATCH_UP_RATE = 1.05;
+
+const LIVE = { lowLatencyMode: true, maxLiveSyncPlaybackRate: CATCH_UP_RATE, playlistLoadPolicy: PATIENT };
+
+const SERVICE_UNAVAILABLE = 503;
+
 export class HlsJsEngine extends EventTarget {
   #Hls;
   #hls;
   #url;
   #measured = false;
   #lacksPlaylist = false;
+  #isLive;
 
   /**
    * @param {any} Hls The library.
    * @param {HTMLVideoElement} video
    * @param {string} url Of the multivariant playlist.
+   * @param {boolean} isLive Somebody publishes it now.
    */
-  constructor(Hls, video, url) {
+  constructor(Hls, video, url, isLive) {
     super();
     this.#Hls = Hls;
     this.#url = url;
-    this.#hls = new Hls({ backBufferLength: BACK_BUFFER_S });
+    this.#isLive = isLive;
+    this.#hls = new Hls({ backBufferLength: BACK_BUFFER_S, ...(isLive && LIVE) });
     this.#listen();
     this.#hls.attachMedia(video);
   }
@@ -69,6 +89,13 @@ export class HlsJsEngine extends EventTarget {
     };
   }
 
+  /** Where a live stream stands, in the time of the media; null: it is not live, or not any more. */
+  get live() {
+    const { latestLevelDetails: playlist, liveSyncPosition: sync_s, latency: latency_s, playingDate } = this.#hls;
+    if (!this.#isLive || !playlist?.live || sync_s === null) return null;
+    return { start_s: playlist.fragmentStart, sync_s, latency_s, date_ms: playingDate?.getTime() ?? null };
+  }
+
   #rendition(index) {
     const { width = 0, height = 0, bitrate } = this.#hls.levels[index];
     return { index, width_pixels: width, height_pixels: height, bitrate_bps: bitrate };
@@ -81,12 +108,13 @@ export class HlsJsEngine extends EventTarget {
     this.#hls.on(Events.LEVEL_SWITCHED, tell("switch"));
     this.#hls.on(Events.FRAG_BUFFERED, (_, { frag }) => (this.#measured ||= frag.type === "main"));
     this.#hls.on(Events.FRAG_BUFFERED, tell("flow"));
-    this.#hls.on(Events.LEVEL_UPDATED, () => this.#readPlaylist());
+    this.#hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#readPlaylist(details));
     this.#hls.on(Events.ERROR, (_, data) => this.#err(data));
   }
 
   /** A playlist that came again is as good as media: when a stream has just ended, no more media follows. */
-  #readPlaylist() {
+  #readPlaylist({ live, advanced }) {
+    if (this.#isLive && live && !advanced) return;
     if (this.#lacksPlaylist) this.dispatchEvent(new Event("flow"));
     this.#lacksPlaylist = false;
   }
@@ -94,10 +122,16 @@ export class HlsJsEngine extends EventTarget {
   #err({ type, details, response, fatal }) {
     const isNetwork = type === this.#Hls.ErrorTypes.NETWORK_ERROR;
     if (!fatal && !isNetwork) return; // stalls and the like, which hls.js mends
+    if (!fatal && this.#isLive && isStill(details, response)) return; // the page sees that nothing comes
     this.#lacksPlaylist = isNetwork && !details.startsWith("frag");
     const isCodec = ["manifestIncompatibleCodecsError", "bufferAddCodecError"].includes(details);
     const kind = isNetwork ? "network" : isCodec ? "unsupported" : "media";
     const fault = { kind, status: isNetwork ? (response?.code ?? 0) : 0, detail: details };
     this.dispatchEvent(new CustomEvent(fatal ? "fault" : "trouble", { detail: fault }));
   }
+}
+
+/** Whether a playlist was awaited in vain because nothing was added to it: rfc8216bis 6.2.5.2. */
+function isStill(details, response) {
+  return details.endsWith("LoadTimeOut") || (!details.startsWith("frag") && response?.code === SERVICE_UNAVAILABLE);
 }

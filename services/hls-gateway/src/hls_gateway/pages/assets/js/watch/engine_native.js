@@ -40,6 +40,19 @@ export class NativeEngine extends EventTarget {
     this.#video.removeAttribute("src");
   }
 
+  get live() {
+    const { seekable, duration, currentTime } = this.#video;
+    if (duration !== Infinity || !seekable.length) return null;
+    const edge_s = seekable.end(seekable.length - 1);
+    return { start_s: seekable.start(0), sync_s: edge_s, latency_s: edge_s - currentTime, date_ms: this.#date_ms };
+  }
+
+  /** Safari alone tells it. */
+  get #date_ms() {
+    const begun_ms = this.#video.getStartDate?.().getTime() ?? NaN;
+    return Number.isFinite(begun_ms) ? begun_ms + this.#video.currentTime * 1_000 : null;
+  }
+
   get renditions() {
     return [];
   }

@@ -1,6 +1,7 @@
 /** Writes the figures beside the picture, twice a second. */
 
 import { say } from "../page/template.js";
+import { latencyFigure, latencyOf } from "../words/live.js";
 import { renditionName } from "../words/rendition.js";
 import { bitrate } from "../words/units.js";
 
@@ -8,6 +9,7 @@ const NOTHING = ["–", ""];
 
 export class Measures {
   #figures = ["rendition", "throughput", "buffer"].map((id) => document.getElementById(id));
+  #latency = document.getElementById("latency");
   #tally = document.getElementById("tally");
   #switches = -1; // the first rendition is no switch
   #stalls = 0;
@@ -20,6 +22,14 @@ export class Measures {
       [buffer_s.toFixed(1), "s"],
     ];
     figures.forEach(([figure, unit], at) => write(this.#figures[at], figure, unit));
+  }
+
+  /** @param {import("../words/live.js").Live|null} live Null: it is not live, and has no latency. */
+  showLatency(live) {
+    document.getElementById("latency-figure").hidden = !live;
+    if (!live) return;
+    const [figure, unit] = latencyFigure(latencyOf(live, Date.now()));
+    write(this.#latency, figure, unit);
   }
 
   countSwitch() {

@@ -34,8 +34,9 @@ export class Player extends EventTarget {
     window.addEventListener("online", () => this.#failures && this.retry());
   }
 
-  async start() {
-    this.#engine = await this.#openEngine();
+  /** @param {boolean} isLive Somebody publishes the stream now. */
+  async start(isLive) {
+    this.#engine = await this.#openEngine(isLive);
     if (!this.#engine) return;
     this.#engine.load();
     this.#play();
@@ -57,6 +58,22 @@ export class Player extends EventTarget {
     return this.#engine?.renditions ?? [];
   }
 
+  /** Where the picture stands in a live stream; null in any other. @returns {import("../words/live.js").Live|null} */
+  get live() {
+    const live = this.#engine?.live;
+    return live ? { ...live, position_s: this.#video.currentTime } : null;
+  }
+
+  goLive() {
+    this.#video.currentTime = this.live?.sync_s ?? this.#video.currentTime;
+    this.#play();
+  }
+
+  /** Something is wrong, and it was told. */
+  get isFaulty() {
+    return this.#failures > 0;
+  }
+
   /** Playing, but without anything to show. */
   get isDry() {
     const { paused, ended, seeking, readyState } = this.#video;
@@ -69,9 +86,9 @@ export class Player extends EventTarget {
     return { ...(this.#engine?.measure() ?? nothing), buffer_s: bufferedAhead_s(this.#video) };
   }
 
-  async #openEngine() {
+  async #openEngine(isLive) {
     const Hls = await hlsJs();
-    if (Hls?.isSupported()) return this.#wire(new HlsJsEngine(Hls, this.#video, this.#url));
+    if (Hls?.isSupported()) return this.#wire(new HlsJsEngine(Hls, this.#video, this.#url, isLive));
     if (this.#video.canPlayType("application/vnd.apple.mpegurl")) return this.#wire(new NativeEngine(this.#video, this.#url));
     this.#tellFault({ kind: Hls ? "unsupported" : "script", status: 0, detail: "" });
     return null;

@@ -3,10 +3,12 @@
 import { Fault } from "../api/fault.js";
 import { Loop, backoff_ms } from "../page/loop.js";
 import { fillGauge, fillReadings, say } from "../page/template.js";
+import { isLiveKind, isTakingMedia } from "../words/live.js";
 import { describeStream, pauseAfter_ms } from "../words/stream.js";
 import { Chooser } from "./chooser.js";
 import { Hydrograph } from "./hydrograph.js";
 import { readKnown } from "./known.js";
+import { LiveSight } from "./live.js";
 import { Measures } from "./measures.js";
 import { Player } from "./player.js";
 import { Veil } from "./veil.js";
@@ -24,10 +26,13 @@ const veil = new Veil(video, retry);
 const chooser = new Chooser(at("renditions"), (index) => player.choose(index));
 const hydrograph = new Hydrograph(at("hydrograph"), at("hydrograph-caption"));
 const measures = new Measures();
+const sight = new LiveSight(video, player, veil);
 const loop = new Loop(follow);
 
 let failures = 0;
 let isStarted = false;
+/** @type {import("../words/stream.js").Known|null} */
+let shown = null;
 
 /** Ask how far the stream has come, until it will come no further. */
 async function follow() {
@@ -47,7 +52,9 @@ async function follow() {
 
 /** @param {import("../words/stream.js").Known} known */
 function showStream(known) {
-  const { title, tone, state, progress, obstacle } = describeStream(known, { isDry: isStarted && player.isDry });
+  if (hasBegunAgain(known)) location.reload();
+  shown = known;
+  const { title, tone, state, progress, obstacle } = describeStream(known, { isDry: isDry() });
   say(at("title"), title);
   document.title = `${title} · Weir`;
   say(at("state"), state);
@@ -56,6 +63,11 @@ function showStream(known) {
   at("transcode").hidden = !progress;
   if (progress) showProgress(progress);
   if (!isStarted) startOrExplain(obstacle);
+}
+
+/** A recording has caught up with its transcode at once; a live picture may hesitate. */
+function isDry() {
+  return isStarted && (player.live ? sight.isAway : player.isDry);
 }
 
 function showProgress({ ratio, label, readings }) {
@@ -69,10 +81,11 @@ function startOrExplain(obstacle) {
     return;
   }
   isStarted = true;
-  video.controls = true;
+  const isLive = isTakingMedia(shown.stream);
+  video.controls = !isLive;
   at("measures").hidden = false;
   veil.lift();
-  player.start();
+  player.start(isLive);
 }
 
 function retry() {
@@ -82,12 +95,24 @@ function retry() {
 
 function sample() {
   if (document.hidden) return;
+  measures.showLatency(sight.look());
   const measured = player.measure();
   const { rendition, throughput_bps, buffer_s } = measured;
   measures.show(measured);
   measures.showTally(video);
   chooser.note(rendition);
   if (isStarted) hydrograph.push({ time_ms: performance.now(), throughput_bps, rendition_bps: rendition?.bitrate_bps || null, buffer_s });
+}
+
+/** Nothing more comes. */
+function end() {
+  if (shown.stream && isLiveKind(shown.stream)) sight.end(shown.stream);
+  loop.wake();
+}
+
+/** The stream that plays is gone, and another stands under its name. */
+function hasBegunAgain({ stream }) {
+  return isStarted && stream && shown?.stream && stream.incarnation !== shown.stream.incarnation;
 }
 
 function fitScreen() {
@@ -114,6 +139,8 @@ player.addEventListener("muted", () => (at("unmute").hidden = false));
 at("unmute").addEventListener("click", () => (video.muted = false));
 video.addEventListener("volumechange", () => video.muted || (at("unmute").hidden = true));
 video.addEventListener("waiting", () => video.seeking || (video.currentTime > 0 && measures.countStall()));
+sight.addEventListener("change", () => loop.wake());
+video.addEventListener("ended", end);
 video.addEventListener("loadeddata", fitScreen);
 video.addEventListener("resize", fitScreen);
 setInterval(sample, SAMPLE_MS);

@@ -1,4 +1,4 @@
-/** Finds a title and an id for a recording from the name of what was chosen. Pure, but for the id's random tail. */
+/** Finds titles and ids for recordings and streams. Pure, but for what is random in an id. */
 
 const LONGEST_SLUG = 40;
 const LONGEST_TITLE = 200;
@@ -9,9 +9,14 @@ export function titleOf(name) {
 }
 
 /** "Low tide, 3" -> "low-tide-3-9f2c41": readable in a URL, in the API's alphabet, and taken by nobody. */
-export function idOf(title) {
+export function idOf(title, fallback = "recording") {
   const plain = title.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const slug = plain.replace(/[^a-z0-9]+/g, "-").slice(0, LONGEST_SLUG).replace(/^-+|-+$/g, "");
-  const tail = crypto.getRandomValues(new Uint8Array(3));
-  return `${slug || "recording"}-${Array.from(tail, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `${slug || fallback}-${randomHex(3)}`;
+}
+
+/** So many random bytes, two characters each. */
+export function randomHex(count) {
+  const bytes = crypto.getRandomValues(new Uint8Array(count));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -5,7 +5,7 @@
  * @typedef {import("../api/recordings.js").Job} Job
  * @typedef {import("../api/streams.js").Stream} Stream
  *
- * @typedef {"still"|"flowing"|"ready"|"alarm"} Tone
+ * @typedef {"still"|"flowing"|"live"|"ready"|"alarm"} Tone
  *
  * @typedef {object} View
  * @property {string} id
@@ -17,7 +17,8 @@
  * @property {{ratio: number, label: string, readings: Array<[string, string]>}|null} progress
  * @property {string} message
  * @property {boolean} isPlayable
- * @property {boolean} canCancel
+ * @property {string} halt What a button that ends what is under way would say; empty: nothing can be ended.
+ * @property {boolean} hasSetup A publisher's settings can be shown.
  * @property {string} removal What a button that takes the row away would say; empty: it must stay.
  * @property {string} again What a button that starts (again) would say; empty: there is nothing to start.
  */
@@ -32,8 +33,8 @@ const CODECS = { h264: "H.264", hevc: "HEVC", av1: "AV1", vp9: "VP9", vp8: "VP8"
  * @type {Record<string, Partial<View>>}
  */
 const JOBS = {
-  QUEUED: { tone: "flowing", state: "Waiting for a transcoder", canCancel: true },
-  RUNNING: { tone: "flowing", state: "Transcoding", canCancel: true },
+  QUEUED: { tone: "flowing", state: "Waiting for a transcoder", halt: "Cancel" },
+  RUNNING: { tone: "flowing", state: "Transcoding", halt: "Cancel" },
   SUCCEEDED: { tone: "ready", state: "Ready" },
   FAILED: { tone: "alarm", state: "Transcode failed", again: "Transcode again" },
   CANCELLED: { tone: "still", state: "Cancelled", again: "Transcode" },
@@ -52,23 +53,16 @@ const SOURCES = {
   FAILED: { tone: "alarm", state: "Source failed" },
 };
 
-/**
- * What a stream that was made from no recording says of itself.
- * @type {Record<string, Partial<View>>}
- */
-const STREAMS = {
-  created: { tone: "still", state: "Waits for media" },
-  active: { tone: "flowing", state: "Live" },
-  stopped: { tone: "ready", state: "Stopped" },
-  ended: { tone: "ready", state: "Ended" },
-  error: { tone: "alarm", state: "Failed" },
-};
-
 /** A slower one would be said as zero. */
 const LEAST_SPEED = 0.05;
 
-/** @type {Omit<View, "id"|"kind"|"title"|"facts"|"isPlayable">} */
-const PLAIN = { tone: "still", state: "Unknown", message: "", again: "", removal: "Delete", canCancel: false, progress: null };
+/**
+ * A view of which nothing is known.
+ * @type {Omit<View, "id"|"kind"|"title"|"facts"|"isPlayable">}
+ */
+export const PLAIN = {
+  tone: "still", state: "Unknown", message: "", again: "", removal: "Delete", halt: "", hasSetup: false, progress: null,
+};
 
 /**
  * @param {Recording} recording
@@ -89,24 +83,6 @@ export function describeRecording(recording, job, stream, now_ms) {
     progress: job && isAtWork(job) ? progressOf(job) : null,
     message: job?.error || recording.error || known?.message || "",
     isPlayable: stream !== null && isPlayable(stream),
-  };
-}
-
-/**
- * @param {Stream} stream One that was made from no recording.
- * @param {number} now_ms
- * @returns {View}
- */
-export function describeLiveStream(stream, now_ms) {
-  return {
-    ...PLAIN,
-    ...STREAMS[stream.status],
-    id: stream.stream_id,
-    kind: "stream",
-    title: stream.title || stream.stream_id,
-    facts: present(clockOf(stream.duration_s), ladderOf(stream), ago(Date.parse(stream.created_at), now_ms)),
-    message: stream.error,
-    isPlayable: isPlayable(stream),
   };
 }
 
@@ -145,15 +121,17 @@ function recordingFacts(recording, stream, now_ms) {
 }
 
 /** "as 1080p, 720p, 480p". */
-function ladderOf({ variants }) {
+export function ladderOf({ variants }) {
   const pictures = variants.filter(({ media }) => media === "video" || media === "muxed").reverse();
   return pictures.length > 0 && `as ${pictures.map(renditionName).join(", ")}`;
 }
 
-function clockOf(duration_s) {
+/** The duration of something that has one. */
+export function clockOf(duration_s) {
   return duration_s > 0 && clock(duration_s);
 }
 
-function present(...facts) {
+/** Those facts that are known. */
+export function present(...facts) {
   return facts.filter(Boolean);
 }

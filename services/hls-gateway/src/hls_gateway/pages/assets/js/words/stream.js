@@ -1,5 +1,6 @@
 /** Says how far a stream has come, to those who want to watch it. Pure. */
 
+import { isLiveKind, isTakingMedia, liveState } from "./live.js";
 import { isAtWork, isPlayable, progressOf } from "./recording.js";
 
 /**
@@ -12,6 +13,8 @@ import { isAtWork, isPlayable, progressOf } from "./recording.js";
 
 const SOON_MS = 1_000;
 const LATER_MS = 5_000;
+/** Somebody sits before a dark screen, and the publisher is about to begin. */
+const WAITING_MS = 2_000;
 
 /**
  * @param {Known} known
@@ -35,6 +38,7 @@ export function describeStream({ streamId, stream, recording, job }, { isDry }) 
  */
 export function pauseAfter_ms({ stream, recording, job }) {
   if (job && isAtWork(job)) return SOON_MS;
+  if (stream && isLiveKind(stream)) return isTakingMedia(stream) && !isPlayable(stream) ? WAITING_MS : LATER_MS;
   if (stream && isPlayable(stream) && stream.status !== "active") return Infinity;
   return stream || recording ? LATER_MS : Infinity;
 }
@@ -45,14 +49,6 @@ const JOBS = {
   SUCCEEDED: { tone: "ready", state: "Ready" },
   FAILED: { tone: "alarm", state: "Transcode failed" },
   CANCELLED: { tone: "still", state: "Cancelled" },
-};
-
-const STREAMS = {
-  created: { tone: "still", state: "Waits for media" },
-  active: { tone: "flowing", state: "Live" },
-  stopped: { tone: "ready", state: "Stopped" },
-  ended: { tone: "ready", state: "Ended" },
-  error: { tone: "alarm", state: "Failed" },
 };
 
 /** The picture has come to the end of what is made. */
@@ -75,13 +71,14 @@ const OBSTACLES = {
     title: "The transcode was cancelled",
     text: "What it had made is gone. It can be started again among the recordings.",
   },
-  waiting: { title: "Nothing has been sent yet", text: "It plays by itself as soon as media comes." },
+  waiting: { title: "The stream has not begun", text: "It plays by itself as soon as its publisher sends." },
+  over: { title: "The stream has ended", text: "Nothing of it is there to be watched." },
 };
 
 function stateOf(stream, job, isDry) {
   if (job && isAtWork(job) && isDry) return WAITING;
   if (job) return JOBS[job.state];
-  return stream ? STREAMS[stream.status] : NOTHING;
+  return stream ? liveState(stream, isDry) : NOTHING;
 }
 
 function obstacleOf(stream, recording, job) {
@@ -89,5 +86,7 @@ function obstacleOf(stream, recording, job) {
   if (job?.state === "CANCELLED") return OBSTACLES.cancelled;
   if (job) return { title: "The transcode failed", text: job.error };
   if (recording) return OBSTACLES.untranscoded;
-  return stream ? OBSTACLES.waiting : OBSTACLES.unknown;
+  if (!stream) return OBSTACLES.unknown;
+  if (stream.status === "error") return { title: "The stream has failed", text: stream.error };
+  return isTakingMedia(stream) ? OBSTACLES.waiting : OBSTACLES.over;
 }

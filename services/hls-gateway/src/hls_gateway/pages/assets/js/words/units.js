@@ -53,6 +53,11 @@ export function ago(instant_ms, now_ms) {
   return new Date(instant_ms).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
 }
 
+/** An instant of today, to the second: "21:04:11". */
+export function timeOfDay(instant_ms) {
+  return new Date(instant_ms).toLocaleTimeString("en-GB");
+}
+
 function relative(seconds) {
   const format = new Intl.RelativeTimeFormat("en", { numeric: "always" });
   if (seconds < HOUR_S) return format.format(-Math.max(1, Math.round(seconds / MINUTE_S)), "minute");

@@ -30,7 +30,8 @@ export function describeUpload(upload) {
     progress: tone === "flowing" && upload.phase !== "started" ? progressOf(upload) : null,
     message: upload.message,
     isPlayable: false,
-    canCancel: ["waiting", "creating", "sending", "probing"].includes(upload.phase),
+    halt: ["waiting", "creating", "sending", "probing"].includes(upload.phase) ? "Cancel" : "",
+    hasSetup: false,
     removal: tone === "alarm" ? "Dismiss" : "",
     again: upload.phase === "broken" ? "Try again" : "",
   };

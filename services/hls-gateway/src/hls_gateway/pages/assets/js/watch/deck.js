@@ -1,0 +1,123 @@
+/**
+ * The controls under a live picture: a seek bar over the DVR window, and the way back to live. The browser's own
+ * controls know neither the window nor its edge.
+ */
+
+import { say } from "../page/template.js";
+import { behindLabel, behind_s, isAtLive, reachLabel } from "../words/live.js";
+import { timeOfDay } from "../words/units.js";
+
+const STEPS_S = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5, PageDown: -60, PageUp: 60 };
+/** A thumb this near to the right end means the end, seconds. */
+const SNAP_S = 1;
+
+/** @returns {any} */
+const at = (id) => document.getElementById(id);
+
+export class Deck {
+  #video;
+  #player;
+  #bar = at("dvr");
+  #live = at("to-live");
+  /** @type {import("../words/live.js").Live|null} */
+  #shown = null;
+  #isDragged = false;
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {import("./player.js").Player} player
+   */
+  constructor(video, player) {
+    this.#video = video;
+    this.#player = player;
+    this.#listenToButtons();
+    this.#listenToBar();
+    for (const change of ["play", "pause", "volumechange"]) video.addEventListener(change, () => this.#showButtons());
+    for (const change of ["timeupdate", "seeking"]) video.addEventListener(change, () => this.refresh());
+    this.#showButtons();
+  }
+
+  /** Show where the picture stands; there is no deck where nothing is live. */
+  refresh() {
+    this.#shown = this.#player.live;
+    at("deck").hidden = !this.#shown;
+    if (this.#shown) this.#show(this.#shown);
+  }
+
+  #show(live) {
+    const isLive = isAtLive(live);
+    const behind = isLive ? "Live" : behindLabel(behind_s(live));
+    this.#showBar(live, behind);
+    at("deck").dataset.at = isLive ? "live" : "past";
+    say(at("to-live-word"), isLive ? "Live" : "Go to live");
+    say(at("behind"), isLive ? "" : behind);
+    say(at("clock"), live.date_ms === null ? "" : timeOfDay(live.date_ms));
+    say(at("reach"), reachLabel(live.sync_s - live.start_s));
+  }
+
+  #showBar({ start_s, sync_s, position_s }, behind) {
+    this.#bar.min = String(start_s);
+    this.#bar.max = String(sync_s);
+    if (!this.#isDragged) this.#bar.value = String(position_s);
+    const level = (this.#bar.valueAsNumber - start_s) / Math.max(1, sync_s - start_s);
+    this.#bar.style.setProperty("--level", String(Math.min(1, Math.max(0, level))));
+    this.#bar.setAttribute("aria-valuetext", behind === "Live" ? behind : `${behind.slice(1)} behind live`);
+  }
+
+  #showButtons() {
+    const { paused, muted, volume } = this.#video;
+    const isSilent = muted || volume === 0;
+    at("play").dataset.shows = paused ? "play" : "pause";
+    at("play").setAttribute("aria-label", paused ? "Play" : "Pause");
+    at("mute").dataset.shows = isSilent ? "silence" : "sound";
+    at("mute").setAttribute("aria-label", isSilent ? "Sound on" : "Sound off");
+    at("volume").value = String(isSilent ? 0 : volume);
+    at("volume").style.setProperty("--level", at("volume").value);
+  }
+
+  #listenToButtons() {
+    const video = this.#video;
+    at("play").addEventListener("click", () => this.#togglePlay());
+    video.addEventListener("click", () => this.#shown && this.#togglePlay());
+    at("mute").addEventListener("click", () => (video.muted = !video.muted));
+    at("volume").addEventListener("input", () => Object.assign(video, { volume: at("volume").valueAsNumber, muted: false }));
+    at("whole").addEventListener("click", () => toggleWhole(at("player")));
+    at("whole").hidden = !document.fullscreenEnabled;
+    this.#live.addEventListener("click", () => this.#player.goLive());
+  }
+
+  #listenToBar() {
+    this.#bar.addEventListener("input", () => {
+      this.#isDragged = true;
+      this.#seek(this.#bar.valueAsNumber);
+    });
+    this.#bar.addEventListener("change", () => (this.#isDragged = false));
+    this.#bar.addEventListener("keydown", (event) => this.#steer(event));
+  }
+
+  #steer(event) {
+    const { start_s, sync_s, position_s } = this.#shown;
+    const ends = { Home: start_s, End: sync_s };
+    const goal_s = ends[event.key] ?? position_s + (STEPS_S[event.key] ?? NaN);
+    if (Number.isNaN(goal_s)) return;
+    event.preventDefault();
+    this.#seek(goal_s);
+  }
+
+  #seek(goal_s) {
+    const { start_s, sync_s } = this.#shown;
+    if (goal_s > sync_s - SNAP_S) this.#player.goLive();
+    else this.#video.currentTime = Math.max(start_s, goal_s);
+  }
+
+  #togglePlay() {
+    if (this.#video.paused) this.#video.play().catch(() => undefined); // else the browser wants another touch
+    else this.#video.pause();
+  }
+}
+
+/** All of the screen for the picture and its controls, or no longer. */
+function toggleWhole(element) {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else element.requestFullscreen();
+}

@@ -1,0 +1,67 @@
+/** Follows a live picture: shows where it stands, explains it when it stands still, and lets go of it at its end. */
+
+import { PUBLISHER_AWAY, describeEnd } from "../words/live.js";
+import { Deck } from "./deck.js";
+
+/** A picture that stands still for longer waits for its publisher; before that it only hesitates. */
+const HESITATION_MS = 3_000;
+
+/** Dispatches "change" when the publisher went away or came back, and when the stream ended. */
+export class LiveSight extends EventTarget {
+  /** The picture waits for more media. */
+  isAway = false;
+  #video;
+  #player;
+  #veil;
+  #deck;
+  #wasLive = false;
+  #dry_ms = null;
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {import("./player.js").Player} player
+   * @param {import("./veil.js").Veil} veil
+   */
+  constructor(video, player, veil) {
+    super();
+    this.#video = video;
+    this.#player = player;
+    this.#veil = veil;
+    this.#deck = new Deck(video, player);
+    video.addEventListener("playing", () => player.isFaulty || this.isAway || veil.lift());
+  }
+
+  /** Look how it stands now. @returns {import("../words/live.js").Live|null} Null: nothing is live. */
+  look() {
+    const { live } = this.#player;
+    this.#deck.refresh();
+    this.#note(live !== null && this.#isDry(performance.now()));
+    if (this.#wasLive && !live) this.#leave();
+    this.#wasLive = live !== null;
+    return live;
+  }
+
+  /** Say over the last picture that there is no other. @param {import("../api/streams.js").Stream} stream */
+  end(stream) {
+    this.#veil.show(describeEnd(stream));
+  }
+
+  #isDry(now_ms) {
+    this.#dry_ms = this.#player.isDry ? (this.#dry_ms ?? now_ms) : null;
+    return this.#dry_ms !== null && now_ms - this.#dry_ms > HESITATION_MS;
+  }
+
+  #note(isAway) {
+    if (isAway === this.isAway) return;
+    this.isAway = isAway;
+    if (isAway && !this.#player.isFaulty) this.#veil.show(PUBLISHER_AWAY);
+    else if (!this.#player.isFaulty) this.#veil.lift();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** What has ended is like a recording from now on. */
+  #leave() {
+    this.#video.controls = true;
+    this.dispatchEvent(new Event("change"));
+  }
+}
