@@ -48,7 +48,7 @@ class GatewayConfig(ServiceConfig):
     """How long a first request waits for the distributor to tell about its stream, seconds, above 0 to 60."""
 
     connection_count: Annotated[int, Field(ge=1, le=1_000_000)] = 16_384
-    """HTTP connections open at a time, 1 to 1,000,000; one more is answered 503. A viewer who waits has one."""
+    """HTTP connections open at a time, 1 to 1,000,000; one more is answered 503. Who waits has one, too."""
 
     idle_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 75.0
     """How long an HTTP connection may wait for its next request, seconds, above 0 to 3600."""

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from chassis.errors import NotFound, WeirError
 from chassis.telemetry import log, trace_context, tracer
 from hls_gateway.domain import cache_rules
-from hls_gateway.domain.blocking import Place, is_hinted, reload_place
+from hls_gateway.domain.blocking import Place, is_hinted, may_be_news, reload_place
 from hls_gateway.domain.media import MediaObject
 from hls_gateway.domain.names import PartName, PlaylistName
 from hls_gateway.editions.edition import Edition
@@ -36,6 +36,9 @@ from hls_gateway.webserver.content import Content, Representation
 from hls_gateway.webserver.held import Held, Relayed
 from hls_gateway.webserver.messages import Answer, Later, Refusal, Request, Response, render_head
 from hls_gateway.webserver.server import Site
+
+# How long another gateway may have known what this one has not heard of.
+_NEWS_S = 1.0
 
 _PREFLIGHT = Response(
     HTTPStatus.NO_CONTENT,
@@ -121,7 +124,12 @@ class GatewaySite:
             return self._media_task(request, route, query)
         if hint := self._held_hint(request, edition, route, query):
             return hint
-        media = self._service.media_now(edition, route.rendition_id, route.name)
+        try:
+            media = self._service.media_now(edition, route.rendition_id, route.name)
+        except NotFound:
+            if not may_be_news(edition.timeline, route.rendition_id, route.name):
+                raise
+            media = None
         if media:
             return _media_response(request, media, _media_cache(query.incarnation, edition))
         return self._media_task(request, route, query)
@@ -131,11 +139,20 @@ class GatewaySite:
         return partial(self._later, request, later, "GET media")
 
     async def _media_later(self, request: Request, route: MediaRoute, query: Query) -> Response | Held:
-        edition = await self._service.edition(route.stream_id, query.incarnation)
-        if hint := self._held_hint(request, edition, route, query):
-            return hint
-        media = await self._service.media(edition, route.rendition_id, route.name)
-        return _media_response(request, media, _media_cache(query.incarnation, edition))
+        """Look media up and read them; a player was perhaps told of them by a gateway that heard first."""
+        deadline = time.monotonic() + _NEWS_S
+        while True:
+            edition = await self._service.edition(route.stream_id, query.incarnation)
+            if hint := self._held_hint(request, edition, route, query):
+                return hint
+            try:
+                media = await self._service.media(edition, route.rendition_id, route.name)
+            except NotFound:
+                may_come = may_be_news(edition.timeline, route.rendition_id, route.name)
+                if not (may_come and await edition.news(deadline - time.monotonic())):
+                    raise
+            else:
+                return _media_response(request, media, _media_cache(query.incarnation, edition))
 
     def _held_hint(
         self, request: Request, edition: Edition[Content], route: MediaRoute, query: Query

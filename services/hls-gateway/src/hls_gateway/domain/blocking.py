@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from chassis.errors import InvalidArgument
-from hls_gateway.domain.names import MEDIA, PlaylistName
+from hls_gateway.domain.names import MEDIA, InitName, MediaName, PlaylistName
 from hls_gateway.domain.stream import Stream
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
@@ -81,6 +81,17 @@ def is_hinted(timeline: Timeline, place: Place) -> bool:
     count = known.part_count(known.next_msn)
     nearest = {(known.next_msn, count), (known.next_msn, count + 1), (known.next_msn + 1, 0)}
     return (place.msn, place.part) in nearest
+
+
+def may_be_news(timeline: Timeline, rendition_id: str, name: MediaName) -> bool:
+    """Tell whether another gateway may have announced what is not known here: it may have heard first."""
+    known = timeline.renditions.get(rendition_id)
+    if not timeline.is_live or (known and known.ended):
+        return False
+    if known is None or isinstance(name, InitName):
+        return True
+    ahead = range(known.next_msn, known.next_msn + _MOST_SEGMENTS_AHEAD + 1)
+    return name.msn in ahead and name.container is timeline.stream.container
 
 
 def _require_near(stream: Stream, known: RenditionTimeline, msn: int, part: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Generic, TypeVar
 
 from chassis.errors import NotFound, WeirError
@@ -38,6 +39,7 @@ class Edition(Generic[Printed]):
         self._press = press
         self._printed: dict[tuple[PlaylistName, bool, bool], Printed] = {}
         self._bodies: dict[PlaylistName, Body] = {}
+        self._news = asyncio.Event()
         self._closed: WeirError | None = None
         self._withdrawn = False
 
@@ -63,7 +65,16 @@ class Edition(Generic[Printed]):
     def publish(self, record: Record) -> None:
         """Fold a record in, and tell those who wait for what it brings."""
         self.add(record)
+        self._tell_news()
         self.room.wake(self.timeline, self)
+
+    async def news(self, within_s: float) -> bool:
+        """Wait for the next record, or for the end of this edition; False if neither came in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._news.wait()
+        except TimeoutError:
+            return False
 
     def is_over(self, place: Place) -> bool:
         """Tell whether there is nothing to wait for.
@@ -89,6 +100,7 @@ class Edition(Generic[Printed]):
     def close(self, error: WeirError) -> None:
         """Grow no more: send those who wait away."""
         self._closed = error
+        self._tell_news()
         self.room.close(error)
 
     def withdraw(self, error: WeirError) -> None:
@@ -96,6 +108,10 @@ class Edition(Generic[Printed]):
         self._withdrawn = True
         self._printed.clear()
         self.close(error)
+
+    def _tell_news(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _print(self, name: PlaylistName, *, skip: bool, waited: bool) -> Printed:
         if self._withdrawn and self._closed:
