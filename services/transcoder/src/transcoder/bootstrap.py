@@ -40,9 +40,11 @@ from transcoder.adapters.media_store import ObjectMediaFolders, ObjectMediaStore
 from transcoder.adapters.probe import probe
 from transcoder.adapters.recording_store import KvRecordingStore
 from transcoder.adapters.source_files import CachedSourceFiles, LocalSourceFiles
+from transcoder.adapters.tap import Taps, TapSettings
 from transcoder.adapters.timeline_client import TimelineClient
 from transcoder.config import BEATS_PER_ACK_WAIT, TranscoderConfig
 from transcoder.ingest.http_push import HttpPush
+from transcoder.ingest.pull import Pulls
 from transcoder.ingest.rtmp.server import rtmp_server
 from transcoder.live import session as live_session
 from transcoder.live.admission import Admission
@@ -89,6 +91,7 @@ class Live:
     """What live streams need, built and not yet running."""
 
     admission: Admission
+    pulls: Pulls
     spent: SpentParts
     rtmp_address: str
 
@@ -180,7 +183,7 @@ def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grp
         ),
         ingest=IngestServicer(pushes=HttpPush(live.admission), queue=stores.queue, clock=_now),
         live=live,
-        pool=_build_pool(config, stores, intake, driver),
+        pool=_build_pool(config, stores, intake, driver, live.pulls),
     )
 
 
@@ -245,7 +248,9 @@ def _build_jobs(config: TranscoderConfig, stores: Stores, intake: Intake, driver
     return Jobs(ports, intake, driver, progress_interval_s=config.progress_interval_s)
 
 
-def _build_pool(config: TranscoderConfig, stores: Stores, intake: Intake, driver: Driver) -> Pool:
+def _build_pool(
+    config: TranscoderConfig, stores: Stores, intake: Intake, driver: Driver, pulls: Pulls
+) -> Pool:
     worker = _build_worker(config, stores, driver)
     return Pool(
         stores.queue,
@@ -253,6 +258,7 @@ def _build_pool(config: TranscoderConfig, stores: Stores, intake: Intake, driver
             Slots(count=config.transcode_workers, lanes=(Lane.FIRST, Lane.REST), handle=worker.work),
             Slots(count=DRIVERS_COUNT, lanes=(Lane.DRIVE,), handle=driver.attend),
             Slots(count=config.fetch_workers, lanes=(Lane.FETCH,), handle=intake.fetch),
+            Slots(count=config.live_workers, lanes=(Lane.LIVE,), handle=pulls.pull),
         ),
     )
 
@@ -307,7 +313,22 @@ def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channe
         clock=_now,
     )
     rules = live_session.SessionRules(silence_s=config.live_silence_s, hold_s=config.live_hold_s)
-    return Live(admission=Admission(owners, ports, rules), spent=spent, rtmp_address=config.rtmp_address)
+    admission = Admission(owners, ports, rules)
+    taps = Taps(
+        TapSettings(
+            ffmpeg_path=config.ffmpeg,
+            allow_private=config.fetch_allow_private,
+            silence_s=config.live_silence_s,
+        ),
+        stores.recordings,
+        stores.files,
+    )
+    return Live(
+        admission=admission,
+        pulls=Pulls(settings, admission, taps),
+        spent=spent,
+        rtmp_address=config.rtmp_address,
+    )
 
 
 def _source_files(config: TranscoderConfig, store: ObjectStore) -> SourceFiles:

@@ -76,7 +76,7 @@ class TranscoderConfig(ServiceConfig):
     """Longest that the fetch of one source may take, seconds, 1 to 86,400."""
 
     fetch_allow_private: bool = False
-    """Fetch from private, loopback and link-local addresses as well; only for closed networks and tests."""
+    """Fetch and pull from private, loopback and link-local addresses too; for closed networks and tests."""
 
     scratch_path: Path = Path(tempfile.gettempdir()) / "weir-sources"
     """Folder for sources copied from remote storage; of this process alone, emptied at its start."""

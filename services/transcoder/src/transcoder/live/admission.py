@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-from chassis.errors import AlreadyExists, Unavailable
+from chassis.errors import AlreadyExists, FailedPrecondition, Unavailable, WeirError
 from chassis.telemetry import STREAM, log
+from transcoder.domain.announce import StreamEnd
 from transcoder.domain.live_settings import Beat, LiveSettings
 from transcoder.ingest.publication import PublishClaim
 from transcoder.live.ownership import Owners, taken_over
@@ -54,6 +55,25 @@ class Admission:
             await self._make_room(settings.stream_id, take_over=take_over)
             ownership = await self._owners.acquire(settings)
             return LiveSession(self._ports, self._rules, ownership, protocol, self._running)
+
+    async def end(self, stream_id: str) -> None:
+        """End a stream that is owned here: its source has come to its end.
+
+        Raises:
+            FailedPrecondition, Unavailable: As `Ownership.append`.
+        """
+        if ownership := self._owners.find(stream_id):
+            async with ownership.turn:
+                await ownership.append([StreamEnd()])
+            await self._owners.release(ownership, FailedPrecondition("the stream has ended"))
+
+    async def report(self, stream_id: str, error: str) -> None:
+        """Tell people why a stream that is owned here has no media."""
+        if ownership := self._owners.find(stream_id):
+            try:
+                await self._ports.settings.report(stream_id, ownership.opened, error)
+            except WeirError as failure:
+                log.warning("failure could not be told", error=failure.message, **{STREAM: stream_id})
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

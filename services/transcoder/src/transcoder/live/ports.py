@@ -9,7 +9,7 @@ from typing import Protocol
 
 from transcoder.domain.live_cutter import LiveMedia
 from transcoder.domain.live_plan import LivePlan
-from transcoder.domain.live_settings import Beat, LiveSettings
+from transcoder.domain.live_settings import Beat, LiveSettings, PullSource
 from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.live_timeline import LiveEntry, LiveTimeline
 from transcoder.domain.source import Source
@@ -113,3 +113,10 @@ class Tap(Protocol):
 
     def pieces(self) -> AsyncGenerator[bytes]:
         """Take the bytes as they come; Unavailable with the reason if the source cannot be had."""
+
+
+class Taps(Protocol):
+    """Makes taps."""
+
+    def open(self, source: PullSource) -> Tap:
+        """Make the tap of a source; whether it can be had is told when its pieces are taken."""

@@ -1,0 +1,142 @@
+"""Taps: sources that must be fetched become bytes of one container, which sessions take as a publisher's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+
+import imageio_ffmpeg
+
+from chassis.errors import InvalidArgument, NotFound, Unavailable
+from transcoder.adapters.ffmpeg_process import FfmpegProcess, FfmpegStalledError, ProcessLimits, run_ffmpeg
+from transcoder.adapters.http_guard import http_guard
+from transcoder.adapters.public_hosts import resolve_public
+from transcoder.adapters.tap_command import build_file_command, build_url_command
+from transcoder.domain.live_settings import PullSource
+from transcoder.domain.pull_url import parse_pull_url
+from transcoder.ports import RecordingStore, SourceFiles
+
+_MEMORY_BYTES = 4 << 30
+_Build = Callable[[Sequence[str], str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapSettings:
+    """How taps run."""
+
+    ffmpeg_path: str = ""
+    """Empty: the one that the imageio-ffmpeg package brings."""
+    allow_private: bool = False
+    """Pull from private, loopback and link-local addresses as well."""
+    silence_s: float = 10.0
+    """A source that brings nothing for so long has gone."""
+
+    @property
+    def limits(self) -> ProcessLimits:
+        return ProcessLimits(memory_bytes=_MEMORY_BYTES, stall_timeout_s=self.silence_s)
+
+
+class Taps:
+    """See `live.ports.Taps`."""
+
+    def __init__(self, settings: TapSettings, recordings: RecordingStore, files: SourceFiles) -> None:
+        self._settings = settings
+        self._ffmpeg_path = settings.ffmpeg_path or imageio_ffmpeg.get_ffmpeg_exe()
+        self._recordings = recordings
+        self._files = files
+
+    def open(self, source: PullSource) -> UrlTap | RecordingTap:
+        """Make the tap of a source; it begins when its pieces are taken."""
+        if source.recording_id:
+            return RecordingTap(self._settings, self._ffmpeg_path, source, self._recordings, self._files)
+        return UrlTap(self._settings, self._ffmpeg_path, source.url)
+
+
+class UrlTap:
+    """Taps a URL; see `live.ports.Tap`."""
+
+    demuxer = "mpegts"
+
+    def __init__(self, settings: TapSettings, ffmpeg_path: str, url: str) -> None:
+        self._settings = settings
+        self._ffmpeg_path = ffmpeg_path
+        self._url = url
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        url, allow_private = parse_pull_url(self._url), self._settings.allow_private
+        await resolve_public(url.host, url.port, allow_private=allow_private)
+        async with http_guard(allow_private=allow_private) as proxy_url:
+
+            def build(urls: Sequence[str], progress_url: str) -> Sequence[str]:
+                return build_url_command(
+                    *(self._ffmpeg_path, url.url, url.scheme, urls[0]),
+                    progress_url=progress_url,
+                    proxy_url=proxy_url,
+                )
+
+            async with aclosing(_pieces(build, self._settings.limits, secret=url.url)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+
+class RecordingTap:
+    """Taps the source of a recording; see `live.ports.Tap`."""
+
+    demuxer = "matroska"
+
+    def __init__(
+        self,
+        settings: TapSettings,
+        ffmpeg_path: str,
+        source: PullSource,
+        recordings: RecordingStore,
+        files: SourceFiles,
+    ) -> None:
+        self._settings = settings
+        self._ffmpeg_path = ffmpeg_path
+        self._source = source
+        self._recordings = recordings
+        self._files = files
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        kept = await self._recordings.get(self._source.recording_id)
+        if kept is None or kept.value.deleting:
+            raise NotFound(f"recording {self._source.recording_id!r} is not there", reason="NO_RECORDING")
+        stored = kept.value.source
+        if stored is None:
+            raise InvalidArgument(
+                f"recording {self._source.recording_id!r} has no source: upload one", reason="NO_SOURCE"
+            )
+        async with AsyncExitStack() as stack:
+            path = await stack.enter_async_context(self._files.open(stored.key))
+
+            def build(urls: Sequence[str], progress_url: str) -> Sequence[str]:
+                return build_file_command(
+                    *(self._ffmpeg_path, path, stored.media.demuxer, urls[0]),
+                    progress_url=progress_url,
+                    loop=self._source.loop,
+                )
+
+            pieces = await stack.enter_async_context(aclosing(_pieces(build, self._settings.limits)))
+            async for piece in pieces:
+                yield piece
+
+
+async def _pieces(build: _Build, limits: ProcessLimits, *, secret: str = "") -> AsyncGenerator[bytes]:
+    """Take what a tap's ffmpeg hands on; its last words are told without the secret."""
+    async with run_ffmpeg(build, output_count=1, limits=limits, on_progress=lambda _: None) as process:
+        try:
+            async with aclosing(process.outputs()) as outputs:
+                async for _, piece in outputs:
+                    yield piece
+            status = await process.wait()
+        except (FfmpegStalledError, TimeoutError) as error:
+            raise _away(process, secret) from error
+        if status:
+            raise _away(process, secret)
+
+
+def _away(process: FfmpegProcess, secret: str) -> Unavailable:
+    words = process.last_words.replace(secret, "the source") if secret else process.last_words
+    return Unavailable(f"the source cannot be had: {words or 'it is silent'}", reason="SOURCE_AWAY")
