@@ -127,6 +127,7 @@ async def test_what_is_asked_reaches_the_transcoder(distributor: Distributor) ->
         ({"transcode_profiles": ["4K"]}, r"transcode_profiles\[0\] is '4K': it must be one of 360p"),
         ({"rungs": [media_pb2.Rung(name="a", video_bps=1)]}, r"rungs\[0\].video_bps is 1"),
         ({"rungs": [media_pb2.Rung(name="a", video_bps=60_000)] * 2}, "each must be unique"),
+        ({"rungs": [media_pb2.Rung(name="audio", video_bps=60_000)]}, r"rungs\[0\].name is 'audio'"),
         ({"source": api.StreamSource(pull_url="file:///etc/passwd")}, "source.pull_url"),
         ({"source": api.StreamSource(pull_url="https:///x")}, "source.pull_url"),
         ({"source": api.StreamSource(push=True, loop=True)}, "source.loop"),

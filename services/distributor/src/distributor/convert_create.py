@@ -32,6 +32,7 @@ from distributor.service_clips import ClipWish
 
 Word = TypeVar("Word", bound=StrEnum)
 
+SOUND_NAME = "audio"  # of the rendition that the transcoder makes of a stream's sound
 MAX_RUNGS = 10
 MAX_VIEWERS = 1_000_000
 MIN_WINDOW_TARGETS = 3  # rfc8216bis 6.2.2: a playlist may not be shorter than three target durations
@@ -234,6 +235,12 @@ def _rungs(rungs: Sequence[media_pb2.Rung]) -> Sequence[Rung]:
 
 def _rung(rung: media_pb2.Rung, at: str) -> Rung:
     require_id(rung.name, field=f"{at}.name")
+    if rung.name == SOUND_NAME:
+        raise InvalidArgument(
+            f"{at}.name is {rung.name!r}, the name of the sound's rendition: choose another",
+            reason="RESERVED_ID",
+            field=f"{at}.name",
+        )
     if rung.width_pixels or rung.height_pixels:  # both 0: the source's own size
         _within(rung.width_pixels, RUNG_SIDES, f"{at}.width_pixels")
         _within(rung.height_pixels, RUNG_SIDES, f"{at}.height_pixels")
