@@ -35,7 +35,6 @@ from transcoder.ingest.publication import PublishClaim, Session
 from transcoder.live.admission import Admission
 from transcoder.live.ownership import OwnerRules, Owners
 from transcoder.live.session import Ports, SessionRules
-from transcoder.live.spent_parts import SpentParts
 
 PART_S = 1 / 3  # the ledger takes no part that is longer
 PARTS_PER_SEGMENT = 4
@@ -265,19 +264,18 @@ async def running_node(
             beats=NatsBeats(client),
             rules=OwnerRules(owner=owner, hold_s=hold_s, look_s=0.3),
         )
-        encoder, spent = ScriptedEncoder(), SpentParts(media)
+        encoder = ScriptedEncoder()
         ports = Ports(
             media=media,
             settings=settings,
             probe=scripted_probe,
             encoder=encoder,
-            spent=spent,
             clock=lambda: datetime.now(UTC),
         )
         admission = Admission(owners, ports, SessionRules(hold_s=hold_s))
         node = Node(admission=admission, owners=owners, encoder=encoder, media=media)
         try:
-            async with spent.removing(), admission.open():
+            async with admission.open():
                 yield node
         finally:
             for connection in node.connections:

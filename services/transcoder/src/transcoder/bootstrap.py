@@ -49,7 +49,6 @@ from transcoder.ingest.rtmp.server import rtmp_server
 from transcoder.live import session as live_session
 from transcoder.live.admission import Admission
 from transcoder.live.ownership import OwnerRules, Owners
-from transcoder.live.spent_parts import SpentParts
 from transcoder.ports import Lane, SourceFiles
 from transcoder.service_delete import Deletion
 from transcoder.service_drive import Driver
@@ -92,14 +91,12 @@ class Live:
 
     admission: Admission
     pulls: Pulls
-    spent: SpentParts
     rtmp_address: str
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Let publishers in for as long as the block lasts; then hand their streams over."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.spent.removing())
             await stack.enter_async_context(self.admission.open())
             if self.rtmp_address:
                 host, _, port = self.rtmp_address.rpartition(":")
@@ -300,7 +297,6 @@ def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channe
         beats=NatsBeats(client),
         rules=OwnerRules(owner=_worker_name(), hold_s=config.live_hold_s),
     )
-    spent = SpentParts(stores.media)
     ports = live_session.Ports(
         media=stores.media,
         settings=settings,
@@ -309,7 +305,6 @@ def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channe
             # a silent publisher is noticed first
             EncoderSettings(ffmpeg_path=config.ffmpeg, stall_timeout_s=2 * config.live_silence_s)
         ),
-        spent=spent,
         clock=_now,
     )
     rules = live_session.SessionRules(silence_s=config.live_silence_s, hold_s=config.live_hold_s)
@@ -326,7 +321,6 @@ def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channe
     return Live(
         admission=admission,
         pulls=Pulls(settings, admission, taps),
-        spent=spent,
         rtmp_address=config.rtmp_address,
     )
 

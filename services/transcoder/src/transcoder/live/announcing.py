@@ -3,6 +3,8 @@
 While one append is on its way, the next pieces gather; so there are never more appends than the ledger takes,
 and never a wait without need. While the ledger or the storage is away pieces gather as well, up to a bound,
 behind which the encoder is held up.
+
+Objects of parts stay when their segment is there: the distributor removes them once no playlist names them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ from transcoder.domain.live_timeline import (
 )
 from transcoder.domain.packager import RenditionInfo
 from transcoder.live.ownership import Ownership
-from transcoder.live.spent_parts import SpentParts
 from transcoder.live.storing import Shelf
 from transcoder.live.together import together
 from transcoder.ports import MediaStore
@@ -55,7 +56,6 @@ class Announcer:
 
     Args:
         media: Where objects of pieces that were never announced are removed from.
-        spent: Takes the parts whose segments are announced.
         ownership: The stream; the caller holds its turn.
         run: Where the run lies.
         shelf: Names and stores objects.
@@ -66,7 +66,6 @@ class Announcer:
     def __init__(  # noqa: PLR0917 - each is a different thing
         self,
         media: MediaStore,
-        spent: SpentParts,
         ownership: Ownership,
         run: Run,
         shelf: Shelf,
@@ -74,7 +73,6 @@ class Announcer:
         on_announced: Callable[[float], None],
     ) -> None:
         self._media = media
-        self._spent = spent
         self._ownership = ownership
         self._run = run
         self._shelf = shelf
@@ -85,7 +83,6 @@ class Announcer:
         self._absent = {key: track for key, track in tracks.items() if key not in expected}
         self._seen: dict[str, RenditionInfo] = {}
         self._inits: dict[str, tuple[bytes, StoredObject]] = {}
-        self._parts: dict[tuple[str, int], list[str]] = {}
         self._pending: list[_Pending] = []
         self._pending_bytes = 0
         self._has_all = False
@@ -202,8 +199,6 @@ class Announcer:
         except FailedPrecondition:
             self._pending += ready
             raise
-        for pending in ready:
-            self._note(pending.entry, pending.media)
         self._on_announced(max(pending.entry.end_s for pending in ready) - self._run.start_s)
 
     async def _give_up(self, appending: asyncio.Task[None], ready: Sequence[_Pending]) -> None:
@@ -229,15 +224,6 @@ class Announcer:
             gap = gap_beside(track, segment)
             self._absent[rendition_id] = grow(track, gap)
             yield gap
-
-    def _note(self, entry: PlacedPart | PlacedSegment, media: StoredObject) -> None:
-        """Take down what was announced; the parts of a segment that now is whole are needed no longer."""
-        segment = (entry.rendition_id, entry.msn)
-        if isinstance(entry, PlacedPart):
-            self._parts.setdefault(segment, []).append(media.key)
-        else:
-            spent = self._parts.pop(segment, [])
-            self._spent.add(spent, target_duration_s=self._ownership.settings.target_duration_s)
 
     async def _forget(self, unannounced: Sequence[_Pending]) -> None:
         """Remove the objects of what nobody will ever hear of."""

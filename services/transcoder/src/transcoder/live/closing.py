@@ -8,7 +8,6 @@ from chassis.errors import NotFound
 from chassis.telemetry import MSN, RENDITION, STREAM, log
 from transcoder.domain.live_timeline import PlacedSegment, Remains, close_runs
 from transcoder.live.ownership import Ownership
-from transcoder.live.spent_parts import SpentParts
 from transcoder.live.storing import Shelf
 from transcoder.ports import MediaStore
 
@@ -18,9 +17,8 @@ _ENTRIES_PER_RECORD = 500
 class Closing:
     """Closes runs that are over."""
 
-    def __init__(self, media: MediaStore, spent: SpentParts, *, hold_s: float) -> None:
+    def __init__(self, media: MediaStore, *, hold_s: float) -> None:
         self._media = media
-        self._spent = spent
         self._hold_s = hold_s
 
     async def close(self, ownership: Ownership) -> None:
@@ -34,10 +32,6 @@ class Closing:
         segments = [await self._segment(shelf, ownership, closing) for closing in closings]
         for first in range(0, len(segments), _ENTRIES_PER_RECORD):
             await ownership.append(segments[first : first + _ENTRIES_PER_RECORD])
-        for closing in closings:
-            if isinstance(closing, Remains):
-                keys = [part.media.key for part in closing.parts if part.media]
-                self._spent.add(keys, target_duration_s=ownership.settings.target_duration_s)
 
     async def _segment(
         self, shelf: Shelf, ownership: Ownership, closing: Remains | PlacedSegment

@@ -23,7 +23,6 @@ from transcoder.live.feed import Feed
 from transcoder.live.head import Head, read_head
 from transcoder.live.ownership import Ownership
 from transcoder.live.ports import HeadProber, LiveEncode, LiveEncoder, LiveSettingsSource
-from transcoder.live.spent_parts import SpentParts
 from transcoder.live.storing import Shelf
 from transcoder.live.together import together
 from transcoder.ports import Clock, MediaStore
@@ -40,7 +39,6 @@ class Ports:
     settings: LiveSettingsSource
     probe: HeadProber
     encoder: LiveEncoder
-    spent: SpentParts
     clock: Clock
 
 
@@ -146,7 +144,7 @@ class LiveSession:
             part_target_s=settings.part_target_s,
         )
         plan = replace(plan, ladder=plan.ladder[: self._ownership.rungs_limit])
-        closing = Closing(self._ports.media, self._ports.spent, hold_s=self._rules.hold_s)
+        closing = Closing(self._ports.media, hold_s=self._rules.hold_s)
         await closing.close(self._ownership)  # what a run has left that died with its owner
         pace = _Pace(self._ownership, plan, self._feed)
         await self._announce(plan, head, pace)
@@ -160,7 +158,6 @@ class LiveSession:
         log.info("live run begins", run=run.discontinuity_sequence, **{STREAM: self.stream_id})
         announcer = Announcer(
             self._ports.media,
-            self._ports.spent,
             self._ownership,
             run,
             Shelf(self._ports.media, self._ownership, hold_s=self._rules.hold_s),
