@@ -200,6 +200,7 @@ class TestRelease:
             assert 2.9 < asyncio.get_running_loop().time() - start < 4.0
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
             assert "three target durations" in answer.text
+            assert answer.headers["x-envoy-ratelimited"] == "true", "Envoy is not to ask another gateway"
             assert (await scene.get(PLAYLIST)).status == 200, "who does not wait is served"
 
     async def test_a_gateway_that_stops_sends_those_who_wait_elsewhere(self, scene: Scene) -> None:
@@ -263,9 +264,22 @@ class TestHints:
         assert (await waiting).status == 404
 
     @pytest.mark.parametrize("name", ["part_2_3.m4s", "part_3_1.m4s", "part_2_1.ts", "part_0_2.m4s"])
-    async def test_what_nobody_hinted_is_404_at_once(self, scene: Scene, name: str) -> None:
+    async def test_what_nobody_hinted_is_404_soon(self, scene: Scene, name: str) -> None:
         answer = await scene.get(f"{HIGH}/{name}?i={INCARNATION}")
         assert (answer.status, answer.headers["cache-control"]) == (404, "public, max-age=1")
+
+    async def test_what_another_gateway_heard_of_first_is_waited_for(self, scene: Scene) -> None:
+        """It may have been told of more than one part at a time, and listed them."""
+        names = ("part_2_3.m4s", "segment_2.m4s", "part_3_1.m4s")
+        waiting = [await hold(scene.get(f"{HIGH}/{name}?i={INCARNATION}")) for name in names]
+        coming = [*(part(2, number) for number in range(1, 4)), live_segment(2), part(3, 0), part(3, 1)]
+        stored = [await store_part(scene, entry) for entry in coming if entry.HasField("part")]
+        whole_data = await store(scene, coming[3])
+        for entry in coming:
+            scene.peer.append("talk", entry)
+        answers = await asyncio.gather(*waiting)
+        assert [answer.status for answer in answers] == [200, 200, 200]
+        assert [answer.body for answer in answers] == [stored[2], whole_data, stored[4]]
 
     async def test_a_part_whose_bytes_are_missing_is_not_held_for_ever(self, scene: Scene) -> None:
         waiting = await hold(scene.get(f"{HIGH}/part_2_1.m4s?i={INCARNATION}"))
