@@ -1,0 +1,151 @@
+"""What must hold in a live stream whatever dies, as one viewer of one rendition can tell. Pure.
+
+`RenditionLaws` is shown every playlist and every byte that a viewer reads, and writes down each law that was
+broken (rfc8216bis 6.2.1 and 6.2.2, and our own promise: same number, same bytes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import NamedTuple
+
+from support.seen import SeenPart, SeenPlaylist, SeenSegment
+
+# Dates are written in whole milliseconds, durations in microseconds; sums of them miss each other by so much.
+DATE_TOLERANCE = timedelta(milliseconds=2)
+PART_TOLERANCE_S = 1e-3
+
+
+class Wanted(NamedTuple):
+    """Something that was announced and must be readable: a part, or a whole segment (part -1)."""
+
+    msn: int
+    part: int
+    uri: str
+
+    @property
+    def is_segment(self) -> bool:
+        return self.part < 0
+
+
+@dataclass
+class RenditionLaws:
+    """The laws over all answers for one media playlist, in the order in which they came."""
+
+    name: str
+    faults: list[str] = field(default_factory=list)
+    _last: SeenPlaylist | None = None
+    _segments: dict[int, SeenSegment] = field(default_factory=dict)
+    _parts: dict[tuple[int, int], SeenPart] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict)
+    _part_data: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    @property
+    def whole_count(self) -> int:
+        """How many segments were seen whole."""
+        return len(self._segments)
+
+    @property
+    def segments(self) -> tuple[SeenSegment, ...]:
+        """All that were ever seen whole, in order."""
+        return tuple(self._segments[msn] for msn in sorted(self._segments))
+
+    @property
+    def last(self) -> SeenPlaylist | None:
+        return self._last
+
+    def take_playlist(self, playlist: SeenPlaylist) -> list[Wanted]:
+        """Hold an answer against all before it; say what is announced for the first time."""
+        if self._last:
+            self._hold_heads(self._last, playlist)
+        self._hold_durations(playlist)
+        self._hold_dates(playlist)
+        wanted = [item for segment in playlist.listed for item in self._take_segment(segment)]
+        self._last = playlist
+        return wanted
+
+    def take_bytes(self, wanted: Wanted, data: bytes) -> None:
+        """Hold what was read under a name against what was read there before, and against its parts."""
+        digest = hashlib.sha256(data).hexdigest()
+        if self._hashes.setdefault(wanted.uri, digest) != digest:
+            self._fault(f"{wanted.uri} has other bytes than before")
+        if wanted.is_segment:
+            self._hold_parts(wanted, data)
+        else:
+            self._part_data[wanted.msn, wanted.part] = data
+
+    def take_refusal(self, wanted: Wanted, status: int) -> None:
+        """Take down that something announced could not be read."""
+        self._fault(f"{wanted.uri} was announced and answered {status}")
+
+    def _hold_heads(self, old: SeenPlaylist, new: SeenPlaylist) -> None:
+        for what, before, now in (
+            ("media sequence", old.first_msn, new.first_msn),
+            ("discontinuity sequence", old.discontinuity_sequence, new.discontinuity_sequence),
+            # The end withdraws a segment that will never be whole.
+            ("live edge", (old.next_place[0], 0) if new.ended else old.next_place, new.next_place),
+        ):
+            if now < before:  # type: ignore[operator]  # pairs with pairs, numbers with numbers
+                self._fault(f"the {what} went back from {before} to {now}")
+        if (old.target_s, old.part_target_s) != (new.target_s, new.part_target_s):
+            self._fault(f"the target duration changed from {old.target_s} to {new.target_s}")
+        if old.ended and not new.ended:
+            self._fault("the end was taken back")
+
+    def _hold_durations(self, playlist: SeenPlaylist) -> None:
+        for segment in playlist.segments:
+            if int(segment.duration_s + 0.5) > playlist.target_s:
+                self._fault(f"segment {segment.msn} lasts {segment.duration_s} s, over {playlist.target_s}")
+        for segment in playlist.listed:
+            for number, part in enumerate(segment.parts):
+                if part.duration_s > playlist.part_target_s + PART_TOLERANCE_S:
+                    self._fault(f"part {segment.msn}.{number} lasts {part.duration_s} s")
+
+    def _hold_dates(self, playlist: SeenPlaylist) -> None:
+        end = None
+        for segment in playlist.listed:
+            if segment.date is None:
+                self._fault(f"segment {segment.msn} has no date")
+                continue
+            if end and segment.date < end - DATE_TOLERANCE:
+                self._fault(f"segment {segment.msn} begins at {segment.date}, before the end of the last one")
+            end = segment.date + timedelta(seconds=segment.duration_s)
+
+    def _take_segment(self, segment: SeenSegment) -> list[Wanted]:
+        wanted = [
+            Wanted(segment.msn, number, part.uri)
+            for number, part in enumerate(segment.parts)
+            if self._is_new_part(segment.msn, number, part) and not part.gap
+        ]
+        if segment.uri and self._is_new_segment(segment) and not segment.gap:
+            wanted.append(Wanted(segment.msn, -1, segment.uri))
+        return wanted
+
+    def _is_new_part(self, msn: int, number: int, part: SeenPart) -> bool:
+        known = self._parts.setdefault((msn, number), part)
+        if known is not part and known != part:
+            self._fault(f"part {msn}.{number} was {known}, and is {part}")
+        return known is part
+
+    def _is_new_segment(self, segment: SeenSegment) -> bool:
+        # Parts leave a playlist before their segment does.
+        plain = replace(segment, parts=(), init_uri="")
+        known = self._segments.setdefault(segment.msn, plain)
+        if known is not plain and known != plain:
+            self._fault(f"segment {segment.msn} was {known}, and is {plain}")
+        return known is plain
+
+    def _hold_parts(self, wanted: Wanted, data: bytes) -> None:
+        """Hold a segment against its parts, once all of them were read."""
+        numbers = [number for msn, number in self._parts if msn == wanted.msn]
+        pieces = [self._part_data.get((wanted.msn, number)) for number in range(len(numbers))]
+        whole = [piece for piece in pieces if piece is not None]
+        if whole and len(whole) == len(pieces) and b"".join(whole) != data:
+            self._fault(f"segment {wanted.msn} is not its {len(whole)} parts")
+        for number in numbers:
+            self._part_data.pop((wanted.msn, number), None)
+
+    def _fault(self, text: str) -> None:
+        self.faults.append(f"{self.name}: {text}")

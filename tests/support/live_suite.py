@@ -1,0 +1,113 @@
+"""Live streams in a running suite: create, publish, see who owns them."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from support.follower import Follower, following
+from support.publisher import Publisher, publishing
+from support.stack import Stack
+from weir_cli.plan import Kind
+
+SMALL = ({"name": "Small", "width_pixels": 160, "height_pixels": 90, "video_bps": 100_000},)
+TAKEN_OVER = "live stream taken over"
+
+
+class LiveSuite:
+    """The API of live streams, as publishers and viewers know it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def call(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
+        """Send JSON; answers status and JSON."""
+        body = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(  # noqa: S310 - a test's own suite
+            self.stack.url + path, body, {"content-type": "application/json"}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+                return response.status, json.loads(response.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def create(self, stream_id: str, **wish: Any) -> Any:
+        """Create a stream with one small rung, unless wished otherwise; segments last 2 s."""
+        document = {"stream_id": stream_id, "rungs": SMALL, "target_duration": 2, **wish}
+        status, answer = self.call("POST", "/hls/streams", document)
+        assert status == 200, answer
+        return answer
+
+    def get(self, stream_id: str) -> Any:
+        status, answer = self.call("GET", f"/hls/streams/{stream_id}")
+        assert status == 200, answer
+        return answer
+
+    def do(self, stream_id: str, verb: str) -> Any:
+        """Start or stop a stream."""
+        status, answer = self.call("POST", f"/hls/streams/{stream_id}/{verb}", {})
+        assert status == 200, answer
+        return answer
+
+    def status_of(self, path: str) -> int:
+        """How a viewer's request is answered."""
+        try:
+            with urllib.request.urlopen(self.stack.url + path, timeout=30) as response:  # noqa: S310
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def rtmp_url(self, stream: Any, *, to: str = "") -> str:
+        """Where to push a stream by RTMP: through the door, or right to one transcoder."""
+        base = str(stream["ingest"]["rtmp_url"])
+        if to:
+            (process,) = (process for process in self.stack.plan.processes if process.name == to)
+            base = re.sub(r"//[^/]+", f"//{process.listens[-1]}", base)
+        return f"{base.rstrip('/')}/{stream['ingest']['stream_key']}"
+
+    def http_url(self, stream: Any) -> str:
+        """Where to push a stream by HTTP, through the door."""
+        return f"{stream['ingest']['http_url']}?stream_key={stream['ingest']['stream_key']}"
+
+    @contextmanager
+    def publish(
+        self, stream: Any, *, to: str = "", via: str = "rtmp", faithful: bool = True
+    ) -> Iterator[Publisher]:
+        """Push to a stream for as long as the block lasts."""
+        url = self.rtmp_url(stream, to=to) if via == "rtmp" else self.http_url(stream)
+        log = self.stack.plan.logs / f"publisher-{stream['stream_id']}.log"
+        with publishing(url, log, faithful=faithful) as publisher:
+            yield publisher
+
+    @contextmanager
+    def follow(self, stream: Any, *, segments: int = 2, within_s: float = 40.0) -> Iterator[Follower]:
+        """Watch a stream; the block begins when so many segments were seen."""
+        with following(self.stack.url, stream["stream_id"]) as follower:
+            follower.wait_segments(segments, within_s)
+            yield follower
+
+    def owner(self, stream: Any) -> tuple[int, str]:
+        """Who opened a stream's ledger last: epoch, and the name of the transcoder."""
+        told = f'"{stream["stream_id"]}"'
+        found = (
+            (json.loads(line)["epoch"], process.name)
+            for process in self.stack.plan.of_kind(Kind.TRANSCODER)
+            for line in self.stack.log(process.name).splitlines()
+            if TAKEN_OVER in line and told in line
+        )
+        return max(found, default=(0, ""))
+
+    def wait_owner(self, stream: Any, after_epoch: int, within_s: float) -> tuple[int, str]:
+        """Wait until somebody has taken a stream over."""
+        deadline = time.monotonic() + within_s
+        while (owner := self.owner(stream))[0] <= after_epoch:
+            assert time.monotonic() < deadline, f"nobody took {stream['stream_id']} over from {owner}"
+            time.sleep(0.05)
+        return owner
