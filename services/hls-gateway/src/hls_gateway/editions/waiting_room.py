@@ -13,6 +13,9 @@ from chassis.errors import Unavailable, WeirError
 from hls_gateway.domain.blocking import Place, is_over
 from hls_gateway.domain.timeline import Timeline
 
+# The reason that is given to those whom nothing came for.
+STREAM_STALLED = "STREAM_STALLED"
+
 Subject_contra = TypeVar("Subject_contra", contravariant=True)
 Subject = TypeVar("Subject")
 
@@ -80,7 +83,7 @@ class WaitingRoom(Generic[Subject]):
 
     def _stalled(self, place: Place) -> None:
         message = f"nothing came for {self._wait_s:g} s, three target durations: try again"
-        self._fail(place, Unavailable(message, reason="STREAM_STALLED", retry_delay_s=1.0))
+        self._fail(place, Unavailable(message, reason=STREAM_STALLED, retry_delay_s=1.0))
 
     def _fail(self, place: Place, error: WeirError) -> None:
         for waiter in self._dissolve(place):

@@ -2,6 +2,7 @@
 
 import { listRecordings, newestJob } from "../api/recordings.js";
 import { listStreams } from "../api/streams.js";
+import { isTakingMedia } from "../words/live.js";
 import { isAtWork } from "../words/recording.js";
 
 const PAGE_SIZE = 50;
@@ -11,6 +12,9 @@ const AT_ONCE = 6;
 /** Jobs that have ended are read again now and then, a few at a time: somebody else may have started a new one. */
 const REREAD_AFTER_MS = 15_000;
 const REREAD_AT_ONCE = 4;
+
+/** A live stream to which nothing was added for longer has lost its publisher. */
+const QUIET_AFTER_MS = 12_000;
 
 const ARRIVING = ["UPLOADING", "FETCHING", "PROBING"];
 
@@ -22,6 +26,8 @@ export class Feed {
   hasMore = false;
   /** @type {Map<string, {job: import("../api/recordings.js").Job|null, read_ms: number}>} */
   #jobs = new Map();
+  /** @type {Map<string, {duration_s: number, grown_ms: number}>} How long each live stream was when it last grew. */
+  #growth = new Map();
   #pages = 1;
 
   /** The newest job of a recording, as last read; null when it has none. */
@@ -39,9 +45,16 @@ export class Feed {
     return this.streams.filter((stream) => !stream.recording_id);
   }
 
+  /** Nothing has come to a live stream for a while. */
+  isQuiet(streamId) {
+    const growth = this.#growth.get(streamId);
+    return growth !== undefined && performance.now() - growth.grown_ms > QUIET_AFTER_MS;
+  }
+
   /** After how long there will be something new to read. */
   get pause_ms() {
-    return this.recordings.some((recording) => this.#isMoving(recording)) ? BUSY_PAUSE_MS : IDLE_PAUSE_MS;
+    const isMoving = this.recordings.some((recording) => this.#isMoving(recording)) || this.streams.some(isTakingMedia);
+    return isMoving ? BUSY_PAUSE_MS : IDLE_PAUSE_MS;
   }
 
   /** Read one more page from now on. */
@@ -57,9 +70,20 @@ export class Feed {
     ]);
     this.recordings = recordings.items;
     this.streams = streams.items;
+    this.#noteGrowth();
     this.hasMore = recordings.hasMore || streams.hasMore;
     this.#forget(new Set(this.recordings.map((recording) => recording.recording_id)));
     await this.#readJobs();
+  }
+
+  #noteGrowth() {
+    const before = this.#growth;
+    this.#growth = new Map();
+    for (const { stream_id, duration_s } of this.liveStreams) {
+      const known = before.get(stream_id);
+      const hasGrown = known?.duration_s !== duration_s;
+      this.#growth.set(stream_id, hasGrown ? { duration_s, grown_ms: performance.now() } : known);
+    }
   }
 
   async #readPages(list, name) {

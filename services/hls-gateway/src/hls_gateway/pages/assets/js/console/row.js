@@ -5,7 +5,7 @@ import { fillGauge, fillReadings, say, sayOrHide, stamp } from "../page/template
 
 /**
  * @typedef {import("../words/recording.js").View} View
- * @typedef {Record<"cancel"|"remove"|"again", (view: View) => Promise<void>>} Actions
+ * @typedef {Record<"halt"|"remove"|"again"|"setup", (view: View) => Promise<void>>} Actions
  */
 
 export class Row {
@@ -56,12 +56,13 @@ export class Row {
   }
 
   #showActions(view) {
-    const { watch, cancel, remove, again } = this.#slots;
+    const { watch, halt, remove, again, setup } = this.#slots;
     watch.hidden = !view.isPlayable;
     watch.setAttribute("href", `/watch/${encodeURIComponent(view.id)}`);
     watch.setAttribute("aria-label", `Watch ${view.title}`);
-    cancel.hidden = !view.canCancel;
-    cancel.setAttribute("aria-label", `Cancel ${view.title}`);
+    setup.hidden = !view.hasSetup;
+    setup.setAttribute("aria-label", `Settings of ${view.title}`);
+    this.#label(halt, view.halt);
     this.#label(remove, view.removal);
     this.#label(again, view.again);
   }
