@@ -17,7 +17,8 @@ COMMAND = """
 ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_error_rate 0.2
 -max_error_rate 1 -progress pipe:9
 -f live_flv -analyzeduration 10000000 -dts_delta_threshold 10 -dts_error_threshold 10
--max_pixels 33177600 -probesize 8388608 -protocol_whitelist pipe -reinit_filter 0 -threads 2 -i pipe:0
+-max_pixels 33177600 -probesize 8388608 -protocol_whitelist pipe -reinit_filter 0 -thread_type slice
+-threads 2 -i pipe:0
 -filter_complex
 [0:0]settb=1/1000000[s0];
 [s0]setpts=PTS-STARTPTS+round(STARTPTS/(100000/3))*(100000/3)+0[s1];
@@ -30,11 +31,11 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 -map [s8] -f mp4 -b:v 500000 -bf 0 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 750000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
--rc-lookahead 5 -sc_threshold 0 -video_track_timescale 90000 pipe:5
+-rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:5
 -map [s6] -f mp4 -b:v 1000000 -bf 0 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 1500000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
--rc-lookahead 5 -sc_threshold 0 -video_track_timescale 90000 pipe:6
+-rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:6
 -map 0:1 -f mp4
 -af aresample=48000:first_pts=0:min_hard_comp=0.05:async=48,aformat=sample_fmts=fltp:channel_layouts=stereo
 -b:a 128000 -c:a aac -fflags +bitexact -map_chapters -1 -map_metadata -1

@@ -18,6 +18,7 @@ from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.live_cutter import LiveMedia, LivePart, LiveSegment
 from transcoder.domain.live_plan import LivePlan, plan_live
 from transcoder.domain.live_run import LiveRun
+from transcoder.domain.live_sound import AWAY_S
 from transcoder.domain.packager import MediaKind, PackagingError
 from transcoder.domain.plan import Container
 from transcoder.domain.silence import silent_aac_frame
@@ -60,7 +61,7 @@ def aac_frames(seconds: float) -> int:
 def run_through(plan: LivePlan, *outputs: bytes) -> list[LiveMedia]:
     """Feed whole outputs, then end."""
     run = LiveRun(plan)
-    media = [item for number, data in enumerate(outputs) for item in run.feed(number, data)]
+    media = [item for number, data in enumerate(outputs) for item in run.feed(number, data, 0.0)]
     return media + run.finish()
 
 
@@ -92,15 +93,12 @@ def test_parts_do_not_depend_on_how_the_bytes_arrive(data: st.DataObject, count:
     run, media = LiveRun(plan), list[LiveMedia]()
     while any(pieces):
         turn = data.draw(st.sampled_from([queue for queue in pieces if queue]))
-        media += run.feed(*turn.pop(0))
+        media += run.feed(*turn.pop(0), 0.0)
     media += run.finish()
     at_once = run_through(plan, *streams)
-    if count <= 15:  # within the lateness that sound may have: all of it is taken, in whatever order
-        for rendition in plan.rendition_ids:
-            assert samples_of(media, rendition) == samples_of(at_once, rendition)
-            assert parts_of(media, rendition) == parts_of(at_once, rendition)
-    assert segments_of(media, "VeryLow") == segments_of(at_once, "VeryLow")
-    assert parts_of(media, "VeryLow") == parts_of(at_once, "VeryLow")
+    for rendition in plan.rendition_ids:
+        assert segments_of(media, rendition) == segments_of(at_once, rendition)
+        assert parts_of(media, rendition) == parts_of(at_once, rendition)
 
 
 @given(st.integers(1, 65), st.sampled_from((0.1, 0.3, 0.5, 1.0)))
@@ -134,8 +132,8 @@ def test_parts_are_cut_at_frame_borders_from_each_segments_start() -> None:
 def test_every_part_is_handed_on_with_its_last_frame() -> None:
     run = LiveRun(make_plan(sound=False))
     stream = encode_pictures(3)
-    assert run.feed(0, stream[:-1]) == []
-    assert len(run.feed(0, stream[-1:])) == 1
+    assert run.feed(0, stream[:-1], 0.0) == []
+    assert len(run.feed(0, stream[-1:], 0.0)) == 1
 
 
 def test_segment_follows_its_last_part() -> None:
@@ -180,7 +178,7 @@ def test_without_parts_a_segment_is_one_fragment_per_gop() -> None:
 )
 def test_frames_that_are_not_on_the_grid_are_refused(stream: bytes, fault: str) -> None:
     with pytest.raises(PackagingError, match=f"VeryLow.*{fault}"):
-        LiveRun(make_plan()).feed(0, stream)
+        LiveRun(make_plan()).feed(0, stream, 0.0)
 
 
 def test_output_that_ends_within_a_frame_is_refused() -> None:
@@ -190,8 +188,8 @@ def test_output_that_ends_within_a_frame_is_refused() -> None:
 
 def test_sound_waits_for_the_picture() -> None:
     run = LiveRun(make_plan())
-    assert run.feed(1, encode_sound(100)) == []
-    media = run.feed(0, encode_pictures(10))
+    assert run.feed(1, encode_sound(100), 0.0) == []
+    media = run.feed(0, encode_pictures(10), 0.0)
     sound = parts_of(media, "audio")
     assert sound
     assert sound[-1].start_s + sound[-1].duration_s <= 1
@@ -201,14 +199,20 @@ def test_sound_that_stays_away_is_replaced_by_silence_and_dropped_when_it_comes(
     run = LiveRun(make_plan())
     stream = encode_sound(aac_frames(4))
     begun = encode_sound(0)
-    media = run.feed(1, begun) + run.feed(0, encode_pictures(40))
+    media = run.feed(1, begun, 0.0) + run.feed(0, encode_pictures(40), AWAY_S)
     assert parts_of(media, "audio")[-1].start_s > 1.8  # 4 s less the lateness that it may have
-    media += run.feed(1, stream[len(begun) :]) + run.finish()
+    media += run.feed(1, stream[len(begun) :], AWAY_S) + run.finish()
     data = [sample.data for sample in samples_of(media, "audio")]
     silent = int(Fraction(5, 2) / AAC_S)
     assert data[:silent] == [SILENCE] * silent
     real = make_samples(1 + aac_frames(4), duration=1024)[1:]
     assert data[silent:] == [sample.data for sample in real[silent:]]
+
+
+def test_sound_that_is_late_as_all_is_late_is_waited_for() -> None:
+    run = LiveRun(make_plan())
+    media = run.feed(0, encode_pictures(40), 0.0) + run.feed(1, encode_sound(aac_frames(4)), AWAY_S - 0.1)
+    assert SILENCE not in [sample.data for sample in samples_of(media + run.finish(), "audio")]
 
 
 def test_sound_that_stops_is_filled_up_to_the_pictures_end() -> None:
@@ -219,15 +223,17 @@ def test_sound_that_stops_is_filled_up_to_the_pictures_end() -> None:
 
 def test_clocks_that_have_parted_end_the_run() -> None:
     with pytest.raises(PackagingError, match="the picture has stopped for 30 s"):
-        LiveRun(make_plan()).feed(1, encode_sound(aac_frames(31)))
+        LiveRun(make_plan()).feed(1, encode_sound(aac_frames(31)), 0.0)
     with pytest.raises(PackagingError, match="no sound came for the first 30 s"):
-        LiveRun(make_plan()).feed(0, encode_pictures(320))
+        run = LiveRun(make_plan())
+        run.feed(0, encode_pictures(310), 0.0)
+        run.feed(0, encode_pictures(320)[len(encode_pictures(310)) :], AWAY_S)
 
 
 def test_sound_alone_waits_for_nothing() -> None:
     plan = make_plan(picture=False)
     run = LiveRun(plan)
-    media = run.feed(0, encode_sound(100))
+    media = run.feed(0, encode_sound(100), 0.0)
     assert [segment.segment for segment in segments_of(media, "audio")] == [0]
     assert run.end_s == pytest.approx(float(100 * AAC_S))
     assert len(samples_of(media + run.finish(), "audio")) == 100
@@ -247,8 +253,8 @@ def test_transport_streams_join_picture_and_sound() -> None:
 
 def test_transport_stream_segment_waits_for_its_sound() -> None:
     run = LiveRun(make_plan(container=Container.TS))
-    assert run.feed(0, encode_pictures(21)) == []
-    assert len(run.feed(1, encode_sound(aac_frames(2.1)))) == 1
+    assert run.feed(0, encode_pictures(21), 0.0) == []
+    assert len(run.feed(1, encode_sound(aac_frames(2.1)), 0.0)) == 1
 
 
 def test_sound_alone_in_transport_streams() -> None:
@@ -274,7 +280,7 @@ def test_silence_in_transport_streams_is_adts() -> None:
     assert len(media) == 1
     plan = make_plan(container=Container.TS)
     run = LiveRun(plan)
-    run.feed(1, encode_sound(0))
-    cut = run.feed(0, encode_pictures(40))
+    run.feed(1, encode_sound(0), 0.0)
+    cut = run.feed(0, encode_pictures(40), AWAY_S)
     assert SILENCE in cut[0].data
     assert split_adts(b"\xff\xf1\x50\x80\x01\xbf\xfc" + SILENCE)

@@ -113,7 +113,7 @@ class LiveEncode:
         try:
             async with aclosing(self._process.outputs()) as outputs:
                 async for number, data in outputs:
-                    for media in self._run.feed(number, data):
+                    for media in self._run.feed(number, data, self._meter.now()):
                         yield media
                     self._meter.media_s = self._run.end_s
             exit_status = await self._process.wait()
@@ -137,7 +137,7 @@ class _Meter:
     def __init__(self, on_progress: Callable[[LiveProgress], None]) -> None:
         self.media_s = 0.0
         self._on_progress = on_progress
-        self._clock = asyncio.get_running_loop().time
+        self.now = asyncio.get_running_loop().time
         self._waited_s = 0.0
         self._waiting_since: float | None = None
         self._before = self._mark()
@@ -145,11 +145,11 @@ class _Meter:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time of a block as waiting, also while it is under way."""
-        self._waiting_since = self._clock()
+        self._waiting_since = self.now()
         try:
             yield
         finally:
-            self._waited_s += self._clock() - self._waiting_since
+            self._waited_s += self.now() - self._waiting_since
             self._waiting_since = None
 
     def note(self, _: Progress) -> None:
@@ -159,6 +159,6 @@ class _Meter:
         self._before = now
 
     def _mark(self) -> SpeedMark:
-        now = self._clock()
+        now = self.now()
         under_way_s = 0.0 if self._waiting_since is None else now - self._waiting_since
         return SpeedMark(wall_s=now, media_s=self.media_s, waited_s=self._waited_s + under_way_s)

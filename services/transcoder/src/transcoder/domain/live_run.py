@@ -41,13 +41,20 @@ class LiveRun:
         """How far what came reaches, in the rendition that is farthest."""
         return float(self._end_s)
 
-    def feed(self, number: int, data: bytes) -> list[LiveMedia]:
+    def feed(self, number: int, data: bytes, now: float) -> list[LiveMedia]:
         """Take the next piece, of any size, of one output; return what it completes.
+
+        Args:
+            number: Of the output.
+            data: The piece.
+            now: Seconds of any clock that never goes back.
 
         Raises:
             PackagingError: The encoder made something else than was planned.
         """
-        return list(self._feed_sound(data) if number == len(self._pictures) else self._feed(number, data))
+        if number == len(self._pictures):
+            return list(self._feed_sound(data, now))
+        return list(self._feed_pictures(number, data, now))
 
     def finish(self) -> list[LiveMedia]:
         """Take the end of all outputs; return the last segments, which are shorter than usual.
@@ -61,17 +68,17 @@ class LiveRun:
         cutters = dict.fromkeys([*self._cutters, *self._sound_cutters])
         return media + [item for cutter in cutters for item in cutter.finish()]
 
-    def _feed(self, number: int, data: bytes) -> Iterator[LiveMedia]:
+    def _feed_pictures(self, number: int, data: bytes, now: float) -> Iterator[LiveMedia]:
         pictures, cutter = self._pictures[number], self._cutters[number]
         for sample in pictures.feed(data):
             yield from cutter.take(sample)
         self._end_s = max(self._end_s, pictures.end_s)
         if self._sound:
-            yield from self._spread(self._sound.follow(self._end_s))
+            yield from self._spread(self._sound.follow(self._end_s, now))
 
-    def _feed_sound(self, data: bytes) -> Iterator[LiveMedia]:
+    def _feed_sound(self, data: bytes, now: float) -> Iterator[LiveMedia]:
         if self._sound:
-            yield from self._spread(self._sound.feed(data))
+            yield from self._spread(self._sound.feed(data, now))
             self._end_s = max(self._end_s, self._sound.end_s)
 
     def _spread(self, samples: Iterable[Sample]) -> Iterator[LiveMedia]:

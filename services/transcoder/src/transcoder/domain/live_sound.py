@@ -25,6 +25,12 @@ from transcoder.domain.timing import AAC_FRAME_SAMPLES
 LATE_S = Fraction(3, 2)
 """Sound may be so much behind the picture: publishers interleave them as coarsely as that."""
 
+AWAY_S = 1.0
+"""Sound is only replaced if nothing of it has come for so long by the clock on the wall.
+
+An encoder that has much to catch up with brings it late as well.
+"""
+
 APART_S = 30
 """If either of them is so far behind the other, their clocks have parted, and the run cannot go on."""
 
@@ -49,13 +55,14 @@ class LiveSound:
         self._frame = 0
         """Number of the next frame that is handed on."""
         self._picture_s = Fraction(0)
+        self._heard_time: float | None = None
 
     @property
     def end_s(self) -> Fraction:
         """How far the frames reach that were handed on."""
         return self.grid.time_s(self._frame)
 
-    def feed(self, data: bytes) -> Iterator[Sample]:
+    def feed(self, data: bytes, now: float) -> Iterator[Sample]:
         """Take the next piece of the stream, of any size; yield the frames that may go on.
 
         Their data are bare AAC; for MPEG-TS, they have ADTS headers.
@@ -69,16 +76,17 @@ class LiveSound:
             if self._read_count >= self._frame:
                 self._held.append(sample.data)
             self._read_count += 1
-        return self._hand_on()
+        self._heard_time = now
+        return self._hand_on(now)
 
-    def follow(self, picture_s: Fraction) -> Iterator[Sample]:
+    def follow(self, picture_s: Fraction, now: float) -> Iterator[Sample]:
         """Learn how far the picture has come; yield the frames that may go on.
 
         Raises:
             PackagingError: The picture is far before the sound.
         """
         self._picture_s = picture_s
-        return self._hand_on()
+        return self._hand_on(now)
 
     def finish(self, picture_s: Fraction) -> Iterator[Sample]:
         """End with the picture, at the nearest frame; all its segments have some sound."""
@@ -89,14 +97,16 @@ class LiveSound:
         while self._frame < end:
             yield self._next()
 
-    def _hand_on(self) -> Iterator[Sample]:
-        self._require_together()
+    def _hand_on(self, now: float) -> Iterator[Sample]:
+        self._heard_time = now if self._heard_time is None else self._heard_time
+        is_away = now - self._heard_time >= AWAY_S
+        self._require_together(is_away=is_away)
         free = not self._plan.ladder
         reached = self.grid.whole_frames(self._picture_s)
         while self._held and (free or self._frame < reached):
             yield self._next()
         overdue = self.grid.whole_frames(self._picture_s - LATE_S)
-        while self._frame < overdue and self._reader.track is not None:
+        while is_away and self._frame < overdue and self._reader.track is not None:
             yield self._next()
 
     def _next(self) -> Sample:
@@ -110,12 +120,12 @@ class LiveSound:
             decode_time=time, duration=AAC_FRAME_SAMPLES, composition_offset=0, is_sync=True, data=data
         )
 
-    def _require_together(self) -> None:
+    def _require_together(self, *, is_away: bool) -> None:
         before_s = len(self._held) * self.grid.frame_s if self._plan.ladder else Fraction(0)
         behind_s = self._picture_s - self.grid.time_s(self._frame)
         if before_s > APART_S:
             raise PackagingError(f"the picture has stopped for {APART_S} s while the sound went on")
-        if behind_s > APART_S and not self._held:
+        if behind_s > APART_S and is_away:
             raise PackagingError(f"no sound came for the first {APART_S} s")
 
     @property
