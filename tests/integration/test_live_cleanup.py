@@ -392,3 +392,28 @@ async def open_stores(
         journal = await open_ledger_journal(client, heads, replicas=1, max_bytes=-1)
         registry, _ = await open_registry(client, replicas=1)
         yield LedgerStore(journal, clock), registry, heads
+
+
+async def test_a_reader_resumes_behind_a_record_that_is_gone(
+    nats_server: NatsServer, clock: Clock, tmp_path: Path
+) -> None:
+    """Its last record held nothing but parts; it is not sent back to the beginning."""
+    async with running_replica(nats_server.url, clock, tmp_path) as replica:
+        camera = await open_camera(replica, clock, tmp_path, record=True)
+        await camera.shoot(ENOUGH_COUNT)
+        await replica.clean()
+        parts_only = 3 + (1 + PARTS_COUNT) * 4  # the first part of the fifth segment
+        async with open_stores(nats_server.url, clock) as (store, _, _):
+            stored = [
+                record.sequence
+                async for batch in store.read(
+                    camera.writer.ledger_id, after_sequence=0, up_to=camera.writer.sequence
+                )
+                for record in batch
+            ]
+        assert parts_only not in stored
+        behind = pb.WatchRequest(stream_id="cam", after_sequence=parts_only)
+        told = entries_of(await watch_until(replica.timeline, behind, sequence=camera.writer.sequence))
+        msns = [entry.segment.msn for entry in told if entry.segment.rendition_id == "Low"]
+        assert msns == [*range(4, ENOUGH_COUNT)]
+        assert not any(entry.HasField("rendition") for entry in told)

@@ -9,7 +9,7 @@ stored. What a round has read it keeps for the next one; a replica that starts r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chassis.errors import AlreadyExists, Conflict, NotFound, WeirError
@@ -103,11 +103,13 @@ class Cleanup:
                 log.warning("stream not cleaned", **{STREAM: stream.stream_id}, error=error.message)
 
     async def _clean(self, stream: Stream, cuts: Sequence[Cut]) -> None:
-        places = self._places.get(stream.ledger_id) or await self._begin(stream)
-        if places.is_done:
+        known = self._places.get(stream.ledger_id)
+        if known and known.is_done:
             return
-        self._places[stream.ledger_id] = places
         newest = await self._reader.last_sequence(stream.ledger_id)
+        if newest == 0:
+            return
+        places = self._places[stream.ledger_id] = known or await self._begin(stream, newest)
         gone = _Gone()
         await self._pass_parts(stream, places, newest, gone)
         if not stream.description.keeps_everything:
@@ -117,14 +119,23 @@ class Cleanup:
         settled = places.past if not stream.description.keeps_everything else places.parts_past
         places.is_done = stream.is_over and settled.sequence >= newest
 
-    async def _begin(self, stream: Stream) -> _Places:
+    async def _begin(self, stream: Stream, newest: int) -> _Places:
         """Go on where the head says, and remove what nobody had the time to, or never announced."""
         held = await self._heads.get(stream.ledger_id)
         if held.head.sequence:
             await self._writer.purge(stream.ledger_id, up_to=held.head.sequence)
             await self._remains.remove(stream.ledger_id)
+        if not held.revision:
+            first = await self._first_sequence(stream, newest)
+            held = replace(held, head=replace(held.head, first_sequence=first))
         empty = empty_fold(stream)
         return _Places(held=held, past=empty, there=empty, parts_past=empty, parts_there=empty)
+
+    async def _first_sequence(self, stream: Stream, newest: int) -> int:
+        """Where a ledger begins that is whole yet."""
+        async for batch in self._reader.read(stream.ledger_id, after_sequence=0, up_to=newest, count=1):
+            return batch[0].sequence
+        return newest
 
     async def _pass_parts(self, stream: Stream, places: _Places, newest: int, gone: _Gone) -> None:
         """Find parts that may go, and the records that consist of them."""
@@ -198,6 +209,7 @@ class Cleanup:
         known = places.held.head
         sequence = max(places.there.sequence, known.sequence)
         head = Head(
+            first_sequence=known.first_sequence,
             sequence=sequence,
             wire=self._head_wire(places.there) if sequence > known.sequence else known.wire,
             parts_sequence=max(places.parts_there.sequence, known.parts_sequence, sequence),

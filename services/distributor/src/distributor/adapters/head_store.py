@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from nats.aio.client import Client
 from weir.timeline.v1 import timeline_pb2 as pb
@@ -60,6 +61,16 @@ class LedgerJournal(Journal):
         super().__init__(client, stream)
         self._heads = heads
 
+    async def holds(self, subject: str, sequence: int) -> bool:
+        """Whether the message `sequence` is one of this subject, or was before it was trimmed.
+
+        Sequences are JetStream's: of one stream id, those of an incarnation lie above all earlier ones.
+        """
+        held = await self._heads.find(subject)
+        if held.revision == 0:
+            return await super().holds(subject, sequence)
+        return held.head.first_sequence <= sequence <= await self.last_sequence(subject)
+
     async def _batch(self, subject: str, after_sequence: int, *, count: int) -> Sequence[Message]:
         batch = await super()._batch(subject, after_sequence, count=count)
         # Asked behind the read, since a head is written before anything is purged: what a purge took from
@@ -93,16 +104,9 @@ def _key(subject: str) -> str:
 
 
 def _write(head: Head) -> bytes:
-    wire = base64.b64encode(head.wire).decode()
-    return json.dumps(
-        {"sequence": head.sequence, "parts_sequence": head.parts_sequence, "wire": wire}
-    ).encode()
+    return json.dumps({**asdict(head), "wire": base64.b64encode(head.wire).decode()}).encode()
 
 
 def _read(data: bytes) -> Head:
     value = json.loads(data)
-    return Head(
-        sequence=value["sequence"],
-        parts_sequence=value["parts_sequence"],
-        wire=base64.b64decode(value["wire"]),
-    )
+    return Head(**{**value, "wire": base64.b64decode(value["wire"])})

@@ -74,10 +74,11 @@ class Retention:
 class Head:
     """What stands in the place of a ledger's beginning.
 
-    Up to `sequence`, records have left the ledger, and `wire` is the record that tells the rest of them.
-    Up to `parts_sequence`, which is no less, parts are gone and are told no more.
+    The ledger began at `first_sequence`. Up to `sequence`, records have left it, and `wire` is the record
+    that tells the rest of them. Up to `parts_sequence`, which is no less, parts are gone and told no more.
     """
 
+    first_sequence: int = 0
     sequence: int = 0
     wire: bytes = b""
     parts_sequence: int = 0
