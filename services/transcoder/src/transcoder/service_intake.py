@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from chassis import layout
@@ -65,6 +65,9 @@ class _Arriving:
     token: str
     state: RecordingState
     place: str  # where its objects go; no other arrival has the same
+    is_in_force: bool = False  # its bytes are the recording's source
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Whoever holds it changes the record: nothing is left to beat for once the arrival is in force."""
 
 
 class Intake:
@@ -167,14 +170,15 @@ class Intake:
         pieces: AsyncIterator[UploadPiece],
         delivery: Delivery | None = None,
     ) -> Recording:
-        """Store, probe and put in force; on any failure what was stored is removed."""
+        """Store, probe and put in force; on any failure before that what was stored is removed."""
         try:
             return await while_beating(
                 self._store_and_probe(arriving, receiver, pieces), self._beat(arriving, delivery)
             )
         except BaseException:
-            place = layout.source_key(arriving.recording_id, arriving.place).rpartition("/")[0]
-            await self._ports.folders.remove(f"{place}/")
+            if not arriving.is_in_force:
+                place = layout.source_key(arriving.recording_id, arriving.place).rpartition("/")[0]
+                await self._ports.folders.remove(f"{place}/")
             raise
 
     async def _store_and_probe(
@@ -195,11 +199,13 @@ class Intake:
         )
         await self._ports.probes.put(source.probe_key, media)
         now = self._ports.clock()
-        recording = await change_recording(
-            self._ports.recordings,
-            arriving.recording_id,
-            partial(steps.complete_arrival, token=arriving.token, source=source, now=now),
-        )
+        async with arriving.turn:
+            recording = await change_recording(
+                self._ports.recordings,
+                arriving.recording_id,
+                partial(steps.complete_arrival, token=arriving.token, source=source, now=now),
+            )
+            arriving.is_in_force = True
         await self._remove_others(arriving)
         return recording
 
@@ -217,7 +223,9 @@ class Intake:
             await asyncio.sleep(self._beat_s)
             if delivery:
                 await delivery.extend()
-            await self._change(arriving, steps.advance_arrival)
+            async with arriving.turn:
+                if not arriving.is_in_force:
+                    await self._change(arriving, steps.advance_arrival)
 
     async def _change(self, arriving: _Arriving, step: steps.ArrivalStep) -> None:
         await change_recording(
