@@ -34,6 +34,9 @@ check: lint test-unit test-contract ## Everything that is quick: format, lint, t
 
 test: check test-integration test-e2e test-browser ## All tests (under 10 minutes)
 
+torture: setup ## Kill each process of a live suite while a viewer looks on; prints what viewers missed (10 minutes)
+	@$(PYTEST) -m torture -rP --show-capture=no tests/e2e | grep -v '^__'
+
 format: setup ## Format the code and the contracts
 	@$(BIN)/ruff check --quiet --fix $(CODE) || true
 	@$(BIN)/ruff format --quiet $(CODE)
@@ -67,7 +70,7 @@ test-integration: setup ## One room each, over a real NATS, ffmpeg and storage
 	@$(PYTEST) $(AT_ONCE) tests/integration
 
 test-e2e: setup ## The whole suite as processes, and what happens when they die
-	@$(PYTEST) $(FILES_AT_ONCE) tests/e2e
+	@$(PYTEST) $(FILES_AT_ONCE) -m "not torture" tests/e2e
 
 test-browser: setup chromium ## Chromium plays through Envoy
 	@$(PYTEST) $(FILES_AT_ONCE) tests/browser
@@ -79,7 +82,7 @@ lock: $(UV) ## Choose the newest versions of all dependencies, and write them do
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-.PHONY: run check test format bench clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
+.PHONY: run check test torture format bench clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
 	lock help setup chromium
 
 # --- What must be there first; each file is made once, and again when what it is made from has changed. ---------------

@@ -58,7 +58,7 @@ class RenditionLaws:
 
     def take_playlist(self, playlist: SeenPlaylist) -> list[Wanted]:
         """Hold an answer against all before it; say what is announced for the first time."""
-        if self._last:
+        if self._last and not playlist.is_vod:  # a recording shows again what had left the window
             self._hold_heads(self._last, playlist)
         self._hold_durations(playlist)
         self._hold_dates(playlist)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from support.follower import Follower, following
-from support.publisher import Publisher, publishing
+from support.live_publisher import LivePublisher, publishing_live
 from support.stack import Stack
 from weir_cli.plan import Kind
 
@@ -79,11 +79,11 @@ class LiveSuite:
     @contextmanager
     def publish(
         self, stream: Any, *, to: str = "", via: str = "rtmp", faithful: bool = True
-    ) -> Iterator[Publisher]:
+    ) -> Iterator[LivePublisher]:
         """Push to a stream for as long as the block lasts."""
         url = self.rtmp_url(stream, to=to) if via == "rtmp" else self.http_url(stream)
         log = self.stack.plan.logs / f"publisher-{stream['stream_id']}.log"
-        with publishing(url, log, faithful=faithful) as publisher:
+        with publishing_live(url, log, faithful=faithful) as publisher:
             yield publisher
 
     @contextmanager

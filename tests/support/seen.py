@@ -46,6 +46,8 @@ class SeenPlaylist:
     edge: SeenSegment | None = None
     hint_uri: str = ""
     ended: bool = False
+    is_vod: bool = False
+    """The stream has ended, and shows all that was recorded of it."""
 
     @property
     def next_place(self) -> tuple[int, int]:
@@ -81,7 +83,7 @@ class _Reader:
         self._breaks = 0
         self._next = SeenSegment(msn=0, discontinuity_sequence=0)
         self._hint_uri = ""
-        self._ended = False
+        self._ended = self._is_vod = False
 
     def take(self, line: str) -> None:
         name, _, value = line.partition(":")
@@ -98,6 +100,8 @@ class _Reader:
                 self._hint_uri = _attributes(value)["URI"]
             case "#EXT-X-ENDLIST":
                 self._ended = True
+            case "#EXT-X-PLAYLIST-TYPE":
+                self._is_vod = value == "VOD"
             case _:
                 self._take_segment(name, value, line)
 
@@ -136,6 +140,7 @@ class _Reader:
             edge=self._placed("") if self._next.parts else None,
             hint_uri=self._hint_uri,
             ended=self._ended,
+            is_vod=self._is_vod,
         )
 
 

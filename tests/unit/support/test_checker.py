@@ -61,6 +61,11 @@ def test_a_lawful_stream_has_no_faults() -> None:
     assert faults(*LAWFUL) == []
 
 
+def test_a_recording_begins_again_at_its_start() -> None:
+    vod = playlist("#EXT-X-PLAYLIST-TYPE:VOD\n", segment(0), segment(1), "#EXT-X-ENDLIST\n")
+    assert faults(playlist(segment(1), first=1), vod) == []
+
+
 @pytest.mark.parametrize(
     ("texts", "fault"),
     [

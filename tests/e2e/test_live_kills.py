@@ -1,0 +1,181 @@
+"""Kill any one process of a live stream: no number goes back, nothing announced is missing, it goes on.
+
+Each test hurts one suite and lets it recover; a viewer who trusts nobody looks on. `make torture` runs them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from support.follower import Follower
+from support.live_publisher import plan_publisher
+from support.live_suite import LiveSuite
+from support.stack import Stack, running_stack
+from weir_cli.plan import Kind
+
+pytestmark = pytest.mark.torture
+
+REPLICAS = {Kind.TRANSCODER: 2, Kind.GATEWAY: 2}
+ON_S = 30.0  # how long a shared machine may take to go on
+
+
+@pytest.fixture(scope="module")
+def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A suite with two transcoders and two gateways, hurt by one test after the other."""
+    with running_stack(tmp_path_factory.mktemp("live"), replicas=REPLICAS) as stack:
+        yield stack
+
+
+@pytest.fixture
+def live(live_stack: Stack) -> LiveSuite:
+    live_stack.wait_healthy()
+    return LiveSuite(live_stack)
+
+
+@contextmanager
+def pause_told(viewer: Follower, what: str) -> Iterator[None]:
+    """Print how long a viewer saw nothing new."""
+    since = time.monotonic()
+    yield
+    sys.stdout.write(f"{what}: {viewer.longest_pause_s(since):.1f} s without new parts\n")
+
+
+@pytest.mark.parametrize("away_s", [2, 30])
+def test_a_publisher_that_drops_comes_back(live: LiveSuite, away_s: int) -> None:
+    stream = live.create(f"dropped-{away_s}")
+    with (
+        live.publish(stream, faithful=False) as publisher,
+        live.follow(stream) as viewer,
+        pause_told(viewer, f"publisher away for {away_s} s"),
+    ):
+        publisher.drop()
+        time.sleep(away_s)
+        publisher.start()
+        viewer.wait_segments(3, ON_S)
+    assert viewer.breaks == 1
+
+
+def test_a_publisher_that_drops_comes_back_to_another_transcoder(live: LiveSuite) -> None:
+    stream = live.create("moved")
+    with live.publish(stream, to="transcoder", faithful=False) as publisher, live.follow(stream) as viewer:
+        publisher.drop()
+        time.sleep(2)
+        publisher.start(plan_publisher(live.rtmp_url(stream, to="transcoder-2")))
+        assert live.wait_owner(stream, 1, ON_S) == (2, "transcoder-2")
+        viewer.wait_segments(3, ON_S)
+    assert viewer.breaks == 1
+
+
+@pytest.mark.parametrize("via", ["rtmp", "http"])
+def test_the_owner_is_killed_again_and_again(live: LiveSuite, via: str) -> None:
+    stream = live.create(f"killed-{via}")
+    with live.publish(stream, via=via), live.follow(stream) as viewer:
+        for number in range(1, 3):
+            epoch, owner = live.owner(stream)
+            with pause_told(viewer, f"owner SIGKILL, {via} push"):
+                pid = live.stack.kill(owner)
+                live.wait_owner(stream, epoch, ON_S)
+                viewer.wait_segments(2, ON_S)
+            live.stack.wait_restarted(owner, pid)
+            assert viewer.breaks >= number
+
+
+def test_an_owner_that_was_frozen_is_refused_when_it_thaws(live: LiveSuite) -> None:
+    stream = live.create("frozen")
+    with live.publish(stream, to="transcoder", faithful=False) as publisher, live.follow(stream) as viewer:
+        with pause_told(viewer, "owner SIGSTOP, publisher moves"):
+            live.stack.freeze("transcoder")
+            frozen_time = time.monotonic()
+            publisher.drop()
+            publisher.start(plan_publisher(live.rtmp_url(stream, to="transcoder-2")))
+            assert live.wait_owner(stream, 1, ON_S) == (2, "transcoder-2")
+            viewer.wait_segments(1, ON_S)
+        time.sleep(max(0.0, frozen_time + 10 - time.monotonic()))
+        live.stack.thaw("transcoder")
+        viewer.wait(lambda: _gave_up(live, "transcoder", stream), ON_S, "the zombie's end")
+        viewer.wait_segments(2, ON_S)
+        assert live.owner(stream) == (2, "transcoder-2")
+    assert viewer.breaks == 1
+
+
+def _gave_up(live: LiveSuite, name: str, stream: Any) -> bool:
+    lines = live.stack.log(name).splitlines()
+    return any("live stream given up" in line and f'"{stream["stream_id"]}"' in line for line in lines)
+
+
+def test_an_owner_that_is_stopped_hands_over_and_loses_nothing(live: LiveSuite) -> None:
+    stream = live.create("handed-over")
+    with live.publish(stream), live.follow(stream) as viewer:
+        epoch, owner = live.owner(stream)
+        with pause_told(viewer, "owner SIGTERM"):
+            live.stack.hold(owner)
+            assert live.wait_owner(stream, epoch, ON_S)[1] != owner
+            viewer.wait_segments(2, ON_S)
+        live.stack.release(owner)
+    assert (viewer.breaks, viewer.gaps_count) == (1, 0)
+
+
+def test_a_gateway_is_killed(live: LiveSuite) -> None:
+    stream = live.create("gateway-killed")
+    with live.publish(stream), live.follow(stream) as viewer:
+        for name in ("hls-gateway", "hls-gateway-2"):
+            with pause_told(viewer, f"{name} SIGKILL"):
+                pid = live.stack.kill(name)
+                viewer.wait_segments(2, ON_S)
+            live.stack.wait_restarted(name, pid)
+            viewer.wait_segments(1, ON_S)
+    assert viewer.breaks == 0
+
+
+def test_the_distributor_is_killed(live: LiveSuite) -> None:
+    stream = live.create("distributor-killed")
+    with live.publish(stream), live.follow(stream) as viewer:
+        with pause_told(viewer, "the only distributor SIGKILL"):
+            pid = live.stack.kill("distributor")
+            viewer.wait_segments(3, ON_S)
+        live.stack.wait_restarted("distributor", pid)
+    assert (viewer.breaks, viewer.gaps_count) == (0, 0)  # what was made meanwhile was held, not lost
+
+
+def test_nats_is_killed(live: LiveSuite) -> None:
+    stream = live.create("nats-killed")
+    with live.publish(stream), live.follow(stream) as viewer:
+        with pause_told(viewer, "the only NATS server SIGKILL"):
+            pid = live.stack.kill("nats")
+            viewer.wait_segments(3, ON_S)
+        live.stack.wait_restarted("nats", pid)
+    assert (viewer.breaks, viewer.gaps_count) == (0, 0)
+
+
+def test_while_nats_is_away_viewers_read_from_memory_and_nothing_is_lost(live: LiveSuite) -> None:
+    stream = live.create("nats-away")
+    with live.publish(stream), live.follow(stream, segments=3) as viewer:
+        playlists = [f"/hls/nats-away/{name}" for name in viewer.laws]
+        with pause_told(viewer, "the only NATS server away for 8 s"):
+            live.stack.hold("nats")
+            deadline = time.monotonic() + 8
+            while time.monotonic() < deadline:
+                assert {live.status_of(path) for path in playlists} == {200}
+                time.sleep(0.2)
+            live.stack.release("nats")
+            viewer.wait_segments(6, 2 * ON_S)
+    assert (viewer.breaks, viewer.gaps_count) == (0, 0)
+
+
+def test_envoy_is_killed(live: LiveSuite) -> None:
+    stream = live.create("door-killed")
+    with (
+        live.publish(stream),
+        live.follow(stream) as viewer,
+        pause_told(viewer, "the only Envoy SIGKILL"),
+    ):
+        pid = live.stack.kill("envoy")
+        live.stack.wait_restarted("envoy", pid)
+        viewer.wait_segments(3, ON_S)
+    assert viewer.breaks == 1  # the publisher came through it too
