@@ -40,13 +40,14 @@ _AT_ONCE = ("-flush_packets", "1")  # nothing waits in a buffer for more to come
 
 
 def build_url_command(
-    ffmpeg_path: str, url: str, scheme: str, output_url: str, *, progress_url: str, proxy_url: str = ""
+    ffmpeg_path: str, url: str, scheme: str, output_url: str, *, progress_url: str, proxy_url: str
 ) -> list[str]:
-    """Hand on what stands at a URL as MPEG-TS; `proxy_url` is where all of HTTP goes through, if anywhere."""
-    proxy = ("-http_proxy", proxy_url) if proxy_url and scheme in {"http", "https"} else ()
+    """Hand on what stands at a URL as MPEG-TS; all of HTTP goes through `proxy_url`."""
+    # The environment, not -http_proxy: what a playlist names would not always inherit the option.
+    environment = ("env", f"http_proxy={proxy_url}", "no_proxy=")
     return [
-        *(ffmpeg_path, *GLOBAL_FLAGS, "-progress", progress_url),
-        *(*INPUT_FLAGS[scheme], *proxy, "-i", url, *_TRACKS),
+        *(*environment, ffmpeg_path, *GLOBAL_FLAGS, "-progress", progress_url),
+        *(*INPUT_FLAGS[scheme], "-i", url, *_TRACKS),
         *("-f", "mpegts", "-muxdelay", "0", "-muxpreload", "0", *_AT_ONCE, output_url),
     ]
 
