@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from weir.distributor.v1 import distributor_pb2 as api
+from weir.media.v1 import media_pb2
 from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis.errors import AlreadyExists, FailedPrecondition, PermissionDenied, Unavailable
@@ -15,6 +16,7 @@ from support.distributor import Distributor, running_distributor
 from support.live_node import PART_S, PARTS_PER_SEGMENT, Node, create_live, running_node
 from support.nats import NatsServer
 from support.transcoder import until
+from transcoder.domain.live_speed import LiveProgress
 
 
 @pytest.fixture
@@ -260,3 +262,28 @@ async def test_owner_that_was_taken_over_is_refused_and_leaves_nothing(
     }
     stored = {str(path.relative_to(tmp_path / "objects")) for path in (tmp_path / "objects").rglob("*.m4s")}
     assert stored == announced
+
+
+async def test_encoder_that_falls_behind_goes_on_without_its_top_rung(
+    node: Node, distributor: Distributor
+) -> None:
+    rungs = [
+        media_pb2.Rung(name="VeryLow", width_pixels=160, height_pixels=90, video_bps=100_000),
+        media_pb2.Rung(name="Top", width_pixels=640, height_pixels=360, video_bps=500_000),
+    ]
+    key = await create_live(distributor, transcode_profiles=[], rungs=rungs)
+    publisher = await node.publish(key, 6)
+    await until_parts(distributor, 6)
+    node.encoder.note(LiveProgress(span_s=10.0, media_s=5.0, speed_ratio=0.5, waiting_ratio=0.9))
+    with pytest.raises(Unavailable, match="'Top'"):
+        await publisher.running
+    await (await node.publish(key, 6)).hang_up()
+    assert [plan.rendition_ids for plan in node.encoder.plans] == [
+        ("VeryLow", "Top", "audio"),
+        ("VeryLow", "audio"),
+    ]
+    top = await segments(distributor, "Top")
+    assert [segment.gap for segment in top] == [False, False, True, True]
+    assert [segment.discontinuity_sequence for segment in top] == [0, 0, 1, 1]
+    starts = [segment.start_s for segment in await segments(distributor)]
+    assert [segment.start_s for segment in top] == pytest.approx(starts)
