@@ -67,6 +67,8 @@ SWALLOWING = {
     "transcoder/service_pool.py": "a worker loop: one task",
     "transcoder/service_worker.py": "a worker loop: one attempt",
     "distributor/adapters/feeds.py": "a worker loop: one subscription",
+    "distributor/service_cleanup.py": "a worker loop: one stream",
+    "distributor/service_remains.py": "a worker loop: one life of a stream",
 }
 # The one variable that is set rather than read, before gRPC is imported.
 SETS_A_VARIABLE = "chassis/__init__.py"

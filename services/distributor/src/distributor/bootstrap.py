@@ -160,7 +160,6 @@ async def build(
             reader=store,
             heads=heads,
             remains=remains,
-            objects=objects,
             now=now,
         ),
         stops=Stops(registry=registry, streams=streams, folds=folds, writer=store),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from chassis.errors import AlreadyExists, Conflict, NotFound, WeirError
+from chassis.errors import AlreadyExists, Conflict, NotFound
 from chassis.layout import stream_prefix
 from chassis.telemetry import STREAM, log
 from distributor.domain.entries import LedgerId, Part, Record, Segment
@@ -27,7 +27,7 @@ from distributor.domain.retention import (
 )
 from distributor.domain.stream import Cut, Stream, StreamKind, StreamState
 from distributor.folds import Fold, empty_fold
-from distributor.ports import Heads, HeldHead, LedgerReader, LedgerWriter, Objects, Registry
+from distributor.ports import Heads, HeldHead, LedgerReader, LedgerWriter, Registry
 from distributor.service_remains import Remains
 
 # A round needs some seconds of the ledger, at each of its places; more would be read in vain.
@@ -62,7 +62,7 @@ class Cleanup:
     """Removes what nobody can ask for any more.
 
     Args:
-        objects: Where media lies.
+        remains: Who removes objects.
         now: The clock; by it and the times of appends it is told how long ago media left.
     """
 
@@ -74,7 +74,6 @@ class Cleanup:
         reader: LedgerReader,
         heads: Heads,
         remains: Remains,
-        objects: Objects,
         now: Callable[[], datetime],
     ) -> None:
         self._registry = registry
@@ -82,7 +81,6 @@ class Cleanup:
         self._reader = reader
         self._heads = heads
         self._remains = remains
-        self._objects = objects
         self._now = now
         self._places: dict[LedgerId, _Places] = {}
 
@@ -99,8 +97,9 @@ class Cleanup:
                 await self._clean(stream, cuts)
             except NotFound:  # deleted meanwhile
                 self._places.pop(stream.ledger_id, None)
-            except WeirError as error:
-                log.warning("stream not cleaned", **{STREAM: stream.stream_id}, error=error.message)
+            except Exception as error:  # noqa: BLE001 - a worker loop: one stream must not hold up the others
+                self._places.pop(stream.ledger_id, None)
+                log.warning("stream not cleaned", **{STREAM: stream.stream_id}, error=repr(error))
 
     async def _clean(self, stream: Stream, cuts: Sequence[Cut]) -> None:
         known = self._places.get(stream.ledger_id)
@@ -114,7 +113,7 @@ class Cleanup:
         await self._pass_parts(stream, places, newest, gone)
         if not stream.description.keeps_everything:
             await self._pass_segments(stream, places, newest, gone, cuts)
-        await self._objects.delete(*gone.keys)
+        await self._remains.remove_objects(gone.keys)
         await self._write_head(stream, places, gone)
         settled = places.past if not stream.description.keeps_everything else places.parts_past
         places.is_done = stream.is_over and settled.sequence >= newest

@@ -9,10 +9,11 @@ goes on, that is what lies before its ledger's head.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from chassis.errors import NotFound, WeirError
+from chassis.errors import NotFound
 from chassis.layout import stream_prefix
 from chassis.telemetry import STREAM, log
 from distributor.domain.entries import LedgerId, StoredRecord
@@ -21,6 +22,8 @@ from distributor.domain.retention import Place, first_msns, place_of_key, retent
 from distributor.domain.stream import Cut, Stream
 from distributor.folds import Folds, empty_fold
 from distributor.ports import Heads, LedgerReader, Objects, Registry, Tombstone, Tombstones
+
+_REMOVALS_AT_ONCE = 16
 
 
 class Remains:
@@ -64,8 +67,8 @@ class Remains:
             try:
                 count = await self.remove(tombstone.ledger_id)
                 await self._tombstones.delete(tombstone.ledger_id)
-            except WeirError as error:
-                log.warning("remains not removed", error=error.message)
+            except Exception as error:  # noqa: BLE001 - a worker loop: one life must not hold up the others
+                log.warning("remains not removed", error=repr(error))
             else:
                 name = {STREAM: tombstone.ledger_id.stream_id}
                 log.info("remains removed", **name, objects_count=count)
@@ -79,8 +82,18 @@ class Remains:
         prefix = stream_prefix(ledger_id.stream_id, ledger_id.incarnation)
         keys = [key async for key in self._objects.list(prefix)]
         unneeded = [key for key in keys if not _is_needed(place_of_key(key, prefix), below, cuts)]
-        await self._objects.delete(*unneeded)
+        await self.remove_objects(unneeded)
         return len(unneeded)
+
+    async def remove_objects(self, keys: Sequence[str]) -> None:
+        """Remove objects, several at a time: a cloud takes its time over each."""
+        at_once = asyncio.Semaphore(_REMOVALS_AT_ONCE)
+
+        async def remove(key: str) -> None:
+            async with at_once:
+                await self._objects.delete(key)
+
+        await asyncio.gather(*map(remove, keys))
 
     async def _below(self, life: Stream) -> Mapping[str, int]:
         """Of a life that goes on: the oldest segment of each rendition that its ledger names."""
