@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -18,6 +19,7 @@ from weir.transcoder.v1 import transcoder_pb2, transcoder_pb2_grpc
 from chassis import errors
 from chassis.grpc_client import peer_errors
 from chassis.grpc_server import serve
+from chassis.storage import open_store
 from support.distributor import (
     Distributor,
     Writer,
@@ -422,3 +424,56 @@ async def test_a_pulled_stream_is_pulled_when_it_is_started(nats_server: NatsSer
         assert again.status == "active"
         assert transcoders.pulls[-1].incarnation == again.incarnation != started.incarnation
         assert transcoders.pulls[-1].request_id != transcoders.pulls[0].request_id
+
+
+async def test_settings_fill_in_what_a_creator_left_open(nats_server: NatsServer) -> None:
+    settings = {
+        "ladder": [{"name": "only", "width_pixels": 640, "height_pixels": 360, "video_bps": 700_000}],
+        "live_dvr_window_s": 90.0,
+        "live_part_target_s": 0.5,
+        "rtmp_public_url": "rtmp://in.example",
+        "srt_public_url": "srt://in.example:9999",
+    }
+    async with running_distributor(nats_server.url, **settings) as replica:
+        stream = await create(replica)
+        assert (list(stream.transcode_profiles), stream.dvr_window_s) == (["only"], 90.0)
+        assert stream.ingest.rtmp_url == "rtmp://in.example/live"
+        assert stream.ingest.srt_url.startswith("srt://in.example:9999?streamid=cam.")
+        assert (await settings_of(replica)).stream.part_target_s == 0.5
+        assert (await create(replica, "named", transcode_profiles=["only", "High"])).transcode_profiles
+        long = await create(replica, "long", target_duration=60)
+        assert long.dvr_window_s == 180.0  # three target durations are the least
+
+
+async def test_a_distributor_cleans_up_as_often_as_it_is_set(nats_server: NatsServer, tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}")
+    await store.put("streams/gone/0badcafe/Low/00000000-a.m4s", b"media")
+    settings = {"storage_url": f"file://{tmp_path}", "cleanup_interval_s": 0.1}
+    async with running_distributor(nats_server.url, **settings):
+        client = await nats.connect(nats_server.url)
+        bucket = await client.jetstream().key_value("weir_tombstones")
+        await bucket.put("gone.0badcafe", b"2026-01-01T00:00:00+00:00")
+        await client.close()
+        async with asyncio.timeout(5):
+            while [key async for key in store.list("streams/")]:  # noqa: ASYNC110 - elsewhere
+                await asyncio.sleep(0.05)
+
+
+async def test_keys_and_passwords_are_never_logged(
+    distributor: Distributor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = "https://user:hidden@far.example/live.m3u8?token=hidden"
+    await create(distributor, "pulled", source=api.StreamSource(pull_url=url))
+    stream = await create(distributor)
+    await admit(distributor, stream.ingest.stream_key)
+    with pytest.raises(errors.PermissionDenied) as refused:
+        await admit(distributor, stream.ingest.stream_key + "x")
+    with pytest.raises(errors.InvalidArgument) as invalid:
+        await create(distributor, "bad", source=api.StreamSource(pull_url=url.replace("https", "gopher")))
+    await stop(distributor)
+    logged = "".join(capsys.readouterr())
+    assert "AdmitPublisher" in logged
+    secret = stream.ingest.stream_key.rpartition(".")[2]
+    for text in (logged, refused.value.message, invalid.value.message):
+        assert secret not in text
+        assert "hidden" not in text
