@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from hls_gateway.domain.names import IFRAMES, MEDIA, PlaylistName
+from hls_gateway.domain.playlist.body import EMPTY
 from hls_gateway.domain.playlist.catalogue import render_playlist
-from hls_gateway.domain.playlist.media import render_media
+from hls_gateway.domain.playlist.media import grow_media, render_media
 from hls_gateway.domain.stream import Container, Ended, Entry, Record, Stream, StreamKind
 from hls_gateway.domain.timeline import Timeline, append_record
 from support.histories import split_histories
@@ -134,6 +135,21 @@ def test_the_discontinuity_of_the_first_segment_is_told_by_its_number_alone() ->
     firsts = [re.search(r"MEDIA-SEQUENCE:(\d+)\n#EXT-X-DISCONTINUITY-SEQUENCE:(\d+)", text) for text in texts]
     assert [found and found.groups() for found in firsts] == [("2", "0"), ("3", "1"), ("4", "1")]
     assert [text.count("#EXT-X-DISCONTINUITY\n") for text in texts] == [1, 0, 0]
+
+
+def test_a_window_that_slid_begins_as_if_written_anew() -> None:
+    """With a break before its first segment, with a gap there, and with an init segment behind that."""
+    segments: list[Entry] = []
+    for msn in range(14):
+        start: dict[str, Any] = {"start_s": 4.0 * msn, "discontinuity_sequence": msn // 3}
+        segments.append(a_gap(msn, **start) if msn % 4 == 1 else a_segment(msn, **start))
+    timeline = timeline_of(a_video(), stream=a_live_stream(part_target_s=0.0, dvr_window_s=16.0))
+    body = EMPTY
+    for sequence, segment in enumerate(segments, start=2):
+        timeline = append_record(timeline, Record(sequence=sequence, entries=(segment,)))
+        known = timeline.renditions["High"]
+        body = grow_media(body, timeline, known)
+        assert render_media(timeline, known, body) == render_media(timeline, known)
 
 
 def test_a_live_transport_stream_has_no_parts() -> None:

@@ -12,7 +12,6 @@ from hls_gateway.domain.stream import Segment, Stream
 
 # In target durations: what a playlist may never be shorter than, and for how long parts are listed.
 LEAST_TARGETS = PARTS_TARGETS = 3
-_LEAST_COUNT = 3
 # Parts can be read for three target durations behind their listing; one more for what comes late.
 _PARTS_HELD_TARGETS = 2 * PARTS_TARGETS + 1
 # Ends are sums of durations: they may miss each other by rounding.
@@ -22,15 +21,15 @@ _ROUNDING_S = 1e-6
 def window_start(stream: Stream, segments: Sequence[Segment]) -> int:
     """Find the index of the first segment that is listed.
 
-    Those whose end lies within the window of the newest end are, and never less than three target durations
-    and three segments. As segments come it only grows.
+    Those whose end lies within the window of the newest end are, and never less than three target durations,
+    which no two segments last. As segments come it only grows.
     """
     if not (stream.slides and segments):
         return 0
     horizon_s = segments[-1].end_s - stream.dvr_window_s + _ROUNDING_S
     in_time = bisect_right(segments, horizon_s, key=_end_s)
     least = count_newest(segments, LEAST_TARGETS * stream.target_duration_s)
-    return min(in_time, max(0, len(segments) - max(least, _LEAST_COUNT)))
+    return min(in_time, len(segments) - least)
 
 
 def held_s(stream: Stream) -> float:

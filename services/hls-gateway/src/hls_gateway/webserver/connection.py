@@ -98,7 +98,9 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def eof_received(self) -> bool:
-        """Answer what was asked before the client closed its side, then close ours."""
+        """Answer what was asked before the client closed its side, then close ours; who waits has left."""
+        if self._held:
+            return False
         self.finish()
         return not self._ending
 
