@@ -40,12 +40,13 @@ from transcoder.adapters.media_store import ObjectMediaFolders, ObjectMediaStore
 from transcoder.adapters.probe import probe
 from transcoder.adapters.recording_store import KvRecordingStore
 from transcoder.adapters.source_files import CachedSourceFiles, LocalSourceFiles
-from transcoder.adapters.tap import Taps, TapSettings
+from transcoder.adapters.tap import SrtListener, Taps, TapSettings
 from transcoder.adapters.timeline_client import TimelineClient
 from transcoder.config import BEATS_PER_ACK_WAIT, TranscoderConfig
 from transcoder.ingest.http_push import HttpPush
 from transcoder.ingest.pull import Pulls
 from transcoder.ingest.rtmp.server import rtmp_server
+from transcoder.ingest.srt import srt_server
 from transcoder.live import session as live_session
 from transcoder.live.admission import Admission
 from transcoder.live.ownership import OwnerRules, Owners
@@ -92,6 +93,8 @@ class Live:
     admission: Admission
     pulls: Pulls
     rtmp_address: str
+    srt_address: str
+    srt_listener: SrtListener
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -101,6 +104,10 @@ class Live:
             if self.rtmp_address:
                 host, _, port = self.rtmp_address.rpartition(":")
                 await stack.enter_async_context(rtmp_server(host, int(port), self.admission))
+            if self.srt_address:
+                host, _, port = self.srt_address.rpartition(":")
+                listen = self.srt_listener.listen
+                await stack.enter_async_context(srt_server(host, int(port), self.admission, listen))
             yield
 
 
@@ -309,19 +316,17 @@ def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channe
     )
     rules = live_session.SessionRules(silence_s=config.live_silence_s, hold_s=config.live_hold_s)
     admission = Admission(owners, ports, rules)
-    taps = Taps(
-        TapSettings(
-            ffmpeg_path=config.ffmpeg,
-            allow_private=config.fetch_allow_private,
-            silence_s=config.live_silence_s,
-        ),
-        stores.recordings,
-        stores.files,
+    taps = TapSettings(
+        ffmpeg_path=config.ffmpeg,
+        allow_private=config.fetch_allow_private,
+        silence_s=config.live_silence_s,
     )
     return Live(
         admission=admission,
-        pulls=Pulls(settings, admission, taps),
+        pulls=Pulls(settings, admission, Taps(taps, stores.recordings, stores.files)),
         rtmp_address=config.rtmp_address,
+        srt_address=config.srt_address,
+        srt_listener=SrtListener(taps, passphrase=config.srt_passphrase),
     )
 
 

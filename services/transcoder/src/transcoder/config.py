@@ -90,6 +90,12 @@ class TranscoderConfig(ServiceConfig):
     rtmp_address: Address | Literal[""] = "0.0.0.0:1935"
     """Where publishers connect by RTMP, host:port; empty: nowhere."""
 
+    srt_address: Address | Literal[""] = ""
+    """Where publishers connect by SRT (UDP), host:port; empty: nowhere."""
+
+    srt_passphrase: Annotated[str, Field(pattern=r"^(.{10,79})?$")] = ""
+    """What publishers encrypt their SRT with, 10 to 79 characters; empty: they do not."""
+
     live_workers: Annotated[int, Field(ge=0, le=64)] = 2
     """Live streams that this process pulls at a time, 0 to 64; pushed ones do not count."""
 

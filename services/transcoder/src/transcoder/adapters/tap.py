@@ -12,7 +12,7 @@ from chassis.errors import InvalidArgument, NotFound, Unavailable
 from transcoder.adapters.ffmpeg_process import FfmpegProcess, FfmpegStalledError, ProcessLimits, run_ffmpeg
 from transcoder.adapters.http_guard import http_guard
 from transcoder.adapters.public_hosts import resolve_public
-from transcoder.adapters.tap_command import build_file_command, build_url_command
+from transcoder.adapters.tap_command import build_file_command, build_listener_command, build_url_command
 from transcoder.domain.live_settings import PullSource
 from transcoder.domain.pull_url import parse_pull_url
 from transcoder.ports import RecordingStore, SourceFiles
@@ -121,6 +121,25 @@ class RecordingTap:
             pieces = await stack.enter_async_context(aclosing(_pieces(build, self._settings.limits)))
             async for piece in pieces:
                 yield piece
+
+
+class SrtListener:
+    """Takes one SRT caller at a time on a port of this machine; see `ingest.srt.Listen`."""
+
+    def __init__(self, settings: TapSettings, *, passphrase: str) -> None:
+        self._settings = settings
+        self._ffmpeg_path = settings.ffmpeg_path or imageio_ffmpeg.get_ffmpeg_exe()
+        self._passphrase = passphrase
+
+    def listen(self, port: int) -> AsyncGenerator[bytes]:
+        """Wait for a caller, and yield what it sends as MPEG-TS."""
+
+        def build(urls: Sequence[str], progress_url: str) -> Sequence[str]:
+            return build_listener_command(
+                *(self._ffmpeg_path, port, urls[0]), progress_url=progress_url, passphrase=self._passphrase
+            )
+
+        return _pieces(build, self._settings.limits)
 
 
 async def _pieces(build: _Build, limits: ProcessLimits, *, secret: str = "") -> AsyncGenerator[bytes]:

@@ -52,6 +52,21 @@ def build_url_command(
     ]
 
 
+def build_listener_command(
+    ffmpeg_path: str, port: int, output_url: str, *, progress_url: str, passphrase: str = ""
+) -> list[str]:
+    """Take one SRT caller on a port of this machine, and hand on what it sends as MPEG-TS."""
+    secret = ("-passphrase", passphrase) if passphrase else ()
+    return [
+        *(ffmpeg_path, *GLOBAL_FLAGS, "-progress", progress_url),
+        *("-protocol_whitelist", "srt,udp", "-f", "mpegts", "-mode", "listener", *secret),
+        # begin after a second: a transport stream may always have more tracks
+        *("-analyzeduration", "1000000"),
+        *("-i", f"srt://127.0.0.1:{port}", *_TRACKS),
+        *("-f", "mpegts", "-muxdelay", "0", "-muxpreload", "0", *_AT_ONCE, output_url),
+    ]
+
+
 def build_file_command(
     ffmpeg_path: str, path: Path, demuxer: str, output_url: str, *, progress_url: str, loop: bool
 ) -> list[str]:
