@@ -145,7 +145,7 @@ async def test_deleting_works_by_keyboard_and_keeps_the_focus_on_the_page(
         await visit.page.keyboard.press("Tab")
         await visit.page.keyboard.press("Enter")
         await expect(row).to_have_count(0)
-        await expect(visit.page.get_by_role("heading", name="Recordings")).to_be_focused()
+        await expect(visit.page.get_by_role("heading", name="Streams")).to_be_focused()
 
 
 async def test_the_page_says_when_the_api_is_away_and_when_it_is_back(browser: Browser, site: str) -> None:
