@@ -7,11 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from weir.timeline.v1 import timeline_pb2 as pb
 
-from distributor.codec import read_record
+from chassis.errors import InvalidArgument
+from distributor.codec import read_entry, read_record
 from distributor.domain.entries import Container, StoredRecord
 from distributor.domain.ledger import Ledger, append, fold
 from distributor.domain.snapshot import compact
@@ -164,3 +166,9 @@ def test_what_can_be_played_reaches_to_the_longest_rendition() -> None:
 
 def record_of(entries: Sequence[pb.Entry]) -> StoredRecord:
     return StoredRecord(sequence=1, wire=pb.Record(epoch=1, entries=entries).SerializeToString())
+
+
+def test_a_time_that_no_calendar_has_is_told() -> None:
+    far = pb.Segment(rendition_id="Low", program_date_time=Timestamp(seconds=2**50))
+    with pytest.raises(InvalidArgument, match="from the year 1 to 9999"):
+        read_entry(pb.Entry(segment=far))

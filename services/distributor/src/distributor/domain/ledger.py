@@ -198,22 +198,17 @@ def _check_part_duration(ledger: Ledger, entry: Part, at: str) -> None:
 
 def _check_time(ledger: Ledger, timeline: Timeline, entry: Media, at: str) -> None:
     """Hold the program date and time: live media have one, and it never goes back."""
-    time, field_name = entry.program_date_time, f"{at}.program_date_time"
+    time = entry.program_date_time
     if time is None:
-        require(not ledger.is_live, field_name, "absent", "be given for live media")
-        return
-    if isinstance(entry, Segment) and timeline.next_part:
+        require(not ledger.is_live, f"{at}.program_date_time", "absent", "be given for live media")
+    elif isinstance(entry, Segment) and timeline.next_part:
         begun = timeline.parts_start_time
-        fits = begun is None or abs(time - begun) <= _TIME_TOLERANCE
-        require(fits, field_name, time.isoformat(), f"be that of its first part, {_shown(begun)}")
-        return
-    edge = timeline.end_time
-    fits = edge is None or time >= edge - _TIME_TOLERANCE
-    require(fits, field_name, time.isoformat(), f"not be before {_shown(edge)}, the end of what came before")
-
-
-def _shown(time: datetime | None) -> str:
-    return time.isoformat() if time else "none"
+        if begun and abs(time - begun) > _TIME_TOLERANCE:
+            rule = f"be that of its first part, {begun.isoformat()}"
+            raise broken(f"{at}.program_date_time", time.isoformat(), rule)
+    elif timeline.end_time and time < timeline.end_time - _TIME_TOLERANCE:
+        rule = f"not be before {timeline.end_time.isoformat()}, the end of what came before"
+        raise broken(f"{at}.program_date_time", time.isoformat(), rule)
 
 
 def _check_whole(timeline: Timeline, entry: Segment, at: str) -> None:
