@@ -1,8 +1,8 @@
 """SRT ingest: one port for all streams, the stream id says which.
 
 ffmpeg's libsrt takes one caller per port and does not tell its stream id. So each caller gets a listener of
-its own on this machine, and this module stands between the two: it hands datagrams on as they are, looks into the
-handshake for the stream key, and holds its second half back until the publisher is let in.
+its own on this machine, and this module stands between the two: it hands datagrams on as they are, looks into
+the handshake for the stream key, and holds its second half back until the publisher is let in.
 """
 
 from __future__ import annotations

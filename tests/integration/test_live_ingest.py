@@ -1,10 +1,11 @@
-"""SRT into a real transcoder: ffmpeg's libsrt calls, the stream id opens the stream."""
+"""SRT and RTMP into a real transcoder: ffmpeg publishes, the stream key opens the stream."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -15,25 +16,35 @@ from weir.timeline.v1 import timeline_pb2
 from support.live_node import create_live
 from support.nats import NatsServer
 from support.ports import free_base
-from support.transcoder import running_pair, until
+from support.transcoder import Transcoder, running_pair, until
 
 SMALL = [media_pb2.Rung(name="Small", width_pixels=160, height_pixels=90, video_bps=150_000)]
 SECRET = "a very long secret"
 
 
 @asynccontextmanager
-async def publisher(url: str, seconds: float = 6.0) -> AsyncIterator[asyncio.subprocess.Process]:
+async def publisher(
+    url: str, seconds: float = 6.0, muxer: str = "mpegts"
+) -> AsyncIterator[asyncio.subprocess.Process]:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error"]
     command += ["-re", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30"]
     command += ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", str(seconds)]
     command += ["-c:v", "libx264", "-preset", "ultrafast", "-g", "30", "-pix_fmt", "yuv420p", "-c:a", "aac"]
-    process = await asyncio.create_subprocess_exec(*command, "-f", "mpegts", url)
+    process = await asyncio.create_subprocess_exec(*command, "-f", muxer, url)
     try:
         yield process
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def has_been_announced(transcoder: Transcoder) -> bool:
+    request = timeline_pb2.GetSnapshotRequest(stream_id="cam")
+    snapshot = await transcoder.distributor.timeline.GetSnapshot(request)
+    entries = [entry for record in snapshot.records for entry in record.entries]
+    made = [entry.segment for entry in entries if entry.segment.rendition_id == "Small"]
+    return bool(sum(segment.duration_s for segment in made) > 4.5)
 
 
 @pytest.mark.parametrize("secret", ["", SECRET])
@@ -45,15 +56,17 @@ async def test_srt_becomes_a_stream(nats_server: NatsServer, tmp_path: Path, sec
         url = f"srt://127.0.0.1:{port}?streamid={key}" + (f"&passphrase={secret}" if secret else "")
         async with publisher(url) as process:
             await process.wait()
+        await until(partial(has_been_announced, transcoder), timeout_s=15)
 
-        async def is_announced() -> bool:
-            request = timeline_pb2.GetSnapshotRequest(stream_id="cam")
-            snapshot = await transcoder.distributor.timeline.GetSnapshot(request)
-            entries = [entry for record in snapshot.records for entry in record.entries]
-            made = [entry.segment for entry in entries if entry.segment.rendition_id == "Small"]
-            return sum(segment.duration_s for segment in made) > 4.5
 
-        await until(is_announced, timeout_s=15)
+async def test_rtmp_becomes_a_stream(nats_server: NatsServer, tmp_path: Path) -> None:
+    port = free_base()
+    settings = {"rtmp_address": f"127.0.0.1:{port}"}
+    async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
+        key = await create_live(transcoder.distributor, transcode_profiles=[], rungs=SMALL)
+        async with publisher(f"rtmp://127.0.0.1:{port}/live/{key}", muxer="flv") as process:
+            assert await process.wait() == 0
+        await until(partial(has_been_announced, transcoder), timeout_s=15)
 
 
 async def test_wrong_key_is_refused(nats_server: NatsServer, tmp_path: Path) -> None:
