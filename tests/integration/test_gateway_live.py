@@ -231,6 +231,14 @@ class TestRelease:
                     peer.append("talk", part(1, 0))
                     assert "part_1_0.m4s" in (await waiting).text
 
+    async def test_who_heard_more_from_another_gateway_is_waited_for(self, scene: Scene) -> None:
+        ahead = await hold(scene.get(f"{PLAYLIST}?_HLS_msn=5&_HLS_part=0"))
+        unknown = await hold(scene.get(f"/hls/talk/variants/audio/playlist.m3u8?i={INCARNATION}"))
+        coming = [part(2, 1), live_segment(2), *wholes(3, 5), part(5, 0)]
+        scene.peer.append("talk", *coming, audio(), *whole(0, "audio"))
+        assert 'URI="part_5_0.m4s' in (await ahead).text
+        assert (await unknown).status == 200
+
 
 class TestHints:
     async def test_a_hinted_part_is_held_and_sent_as_soon_as_it_is_announced(self, scene: Scene) -> None:

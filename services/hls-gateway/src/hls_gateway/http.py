@@ -110,13 +110,24 @@ class GatewaySite:
     def _playlist(self, request: Request, route: PlaylistRoute, query: Query) -> Answer:
         edition = self._service.edition_now(route.stream_id, query.incarnation)
         if edition:
-            return _playlist_answer(request, edition, route.name, query)
+            try:
+                return _playlist_answer(request, edition, route.name, query)
+            except WeirError as error:
+                if not _may_be_behind(error, edition, route.name, query):
+                    raise
         later = partial(self._playlist_later, request, route, query)
         return partial(self._later, request, later, "GET playlist")
 
     async def _playlist_later(self, request: Request, route: PlaylistRoute, query: Query) -> Response | Held:
-        edition = await self._service.edition(route.stream_id, query.incarnation)
-        return _playlist_answer(request, edition, route.name, query)
+        deadline = time.monotonic() + _NEWS_S
+        while True:
+            edition = await self._service.edition(route.stream_id, query.incarnation)
+            try:
+                return _playlist_answer(request, edition, route.name, query)
+            except WeirError as error:
+                behind = _may_be_behind(error, edition, route.name, query)
+                if not (behind and await edition.news(deadline - time.monotonic())):
+                    raise
 
     def _media(self, request: Request, route: MediaRoute, query: Query) -> Answer:
         edition = self._service.edition_now(route.stream_id, query.incarnation)
@@ -264,6 +275,13 @@ def _playlist_answer(
     held = HeldReload(request, edition.room, place, name, skip=query.skip)
     edition.wait(place, held)
     return held
+
+
+def _may_be_behind(error: WeirError, edition: Edition[Content], name: PlaylistName, query: Query) -> bool:
+    """Tell whether a refusal may come from what another gateway has heard of, and this one has not."""
+    is_named = bool(query.incarnation and name.rendition_id)  # as in a multivariant playlist
+    behind = error.reason == "TOO_FAR_AHEAD" or (error.reason == "NO_PLAYLIST" and is_named)
+    return behind and edition.timeline.is_live
 
 
 def _media_cache(incarnation: str, edition: Edition[Content]) -> str:

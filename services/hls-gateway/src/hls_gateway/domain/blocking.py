@@ -12,6 +12,8 @@ from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
 # A viewer who asks for more than this beyond the newest segment is mistaken.
 _MOST_SEGMENTS_AHEAD = 2
+# So many segments may be appended at once when NATS was away, and reach one gateway before another.
+_MOST_NEWS = 100
 
 
 class Place(NamedTuple):
@@ -90,7 +92,7 @@ def may_be_news(timeline: Timeline, rendition_id: str, name: MediaName) -> bool:
         return False
     if known is None or isinstance(name, InitName):
         return True
-    ahead = range(known.next_msn, known.next_msn + _MOST_SEGMENTS_AHEAD + 1)
+    ahead = range(known.next_msn, known.next_msn + _MOST_NEWS)
     return name.msn in ahead and name.container is timeline.stream.container
 
 
