@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,17 +18,20 @@ from support.follower import Follower
 from support.live_publisher import plan_publisher
 from support.live_suite import LiveSuite
 from support.stack import Stack, running_stack
+from support.transcoder import small_film
 from weir_cli.plan import Kind
 
 pytestmark = pytest.mark.torture
 
-REPLICAS = {Kind.TRANSCODER: 2, Kind.GATEWAY: 2}
+REPLICAS = {Kind.TRANSCODER: 2, Kind.GATEWAY: 2, Kind.DISTRIBUTOR: 2}
+# From the kill until the next owner has opened the stream; heard in a log that is read 20 times a second.
+TAKE_OVER_S = 5.5
 ON_S = 30.0  # how long a shared machine may take to go on
 
 
 @pytest.fixture(scope="module")
 def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A suite with two transcoders and two gateways, hurt by one test after the other."""
+    """A suite with two of each service that live streams need, hurt by one test after the other."""
     with running_stack(tmp_path_factory.mktemp("live"), replicas=REPLICAS) as stack:
         yield stack
 
@@ -121,6 +125,53 @@ def test_an_owner_that_is_stopped_hands_over_and_loses_nothing(live: LiveSuite) 
     assert (viewer.breaks, viewer.gaps_count) == (1, 0)
 
 
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_film(tmp_path_factory.mktemp("film"), seconds=20.0)
+
+
+def test_a_puller_that_is_killed_is_replaced_within_five_seconds(live: LiveSuite, film: Path) -> None:
+    stream = live.create_pulled("pulled", film)
+    with live.follow(stream) as viewer:
+        epoch, owner = live.owner(stream)
+        with pause_told(viewer, "owner SIGKILL, pull"):
+            pid = live.stack.kill(owner)
+            assert live.wait_owner(stream, epoch, within_s=TAKE_OVER_S)[0] == epoch + 1
+            viewer.wait_segments(2, ON_S)
+        live.stack.wait_restarted(owner, pid)
+    live.do("pulled", "stop")
+    assert viewer.breaks >= 1
+
+
+def test_a_puller_that_was_frozen_is_refused_when_it_thaws(live: LiveSuite, film: Path) -> None:
+    stream = live.create_pulled("pull-frozen", film)
+    with live.follow(stream) as viewer:
+        epoch, owner = live.owner(stream)
+        with pause_told(viewer, "owner SIGSTOP, pull"):
+            live.stack.freeze(owner)
+            frozen_time = time.monotonic()
+            assert live.wait_owner(stream, epoch, ON_S)[1] != owner
+            viewer.wait_segments(2, ON_S)
+        time.sleep(max(0.0, frozen_time + 10 - time.monotonic()))
+        live.stack.thaw(owner)
+        viewer.wait(lambda: _gave_up(live, owner, stream), ON_S, "the zombie's end")
+        viewer.wait_segments(2, ON_S)
+    live.do("pull-frozen", "stop")
+
+
+def test_a_puller_that_is_stopped_hands_over(live: LiveSuite, film: Path) -> None:
+    stream = live.create_pulled("pull-handed", film)
+    with live.follow(stream) as viewer:
+        epoch, owner = live.owner(stream)
+        with pause_told(viewer, "owner SIGTERM, pull"):
+            live.stack.hold(owner)
+            assert live.wait_owner(stream, epoch, ON_S)[1] != owner
+            viewer.wait_segments(2, ON_S)
+        live.stack.release(owner)
+    live.do("pull-handed", "stop")
+    assert viewer.gaps_count == 0
+
+
 def test_a_gateway_is_killed(live: LiveSuite) -> None:
     stream = live.create("gateway-killed")
     with live.publish(stream), live.follow(stream) as viewer:
@@ -133,13 +184,14 @@ def test_a_gateway_is_killed(live: LiveSuite) -> None:
     assert viewer.breaks == 0
 
 
-def test_the_distributor_is_killed(live: LiveSuite) -> None:
+def test_a_distributor_is_killed(live: LiveSuite) -> None:
     stream = live.create("distributor-killed")
     with live.publish(stream), live.follow(stream) as viewer:
-        with pause_told(viewer, "the only distributor SIGKILL"):
-            pid = live.stack.kill("distributor")
-            viewer.wait_segments(3, ON_S)
-        live.stack.wait_restarted("distributor", pid)
+        for name in ("distributor", "distributor-2"):
+            with pause_told(viewer, f"{name} SIGKILL"):
+                pid = live.stack.kill(name)
+                viewer.wait_segments(3, ON_S)
+            live.stack.wait_restarted(name, pid)
     assert (viewer.breaks, viewer.gaps_count) == (0, 0)  # what was made meanwhile was held, not lost
 
 

@@ -127,7 +127,7 @@ class Follower:
                         self.laws[name] = RenditionLaws(name)
                         self.growth[name] = []
                         tasks.create_task(self._follow(name))
-            elif self.laws or status != 404:
+            elif status and (self.laws or status != 404):  # 0: told to stop
                 self.faults.append(f"the multivariant playlist answered {status}")
             await asyncio.sleep(MASTER_INTERVAL_S if self.laws else AGAIN_S)
 

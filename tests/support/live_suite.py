@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from support.follower import Follower, following
@@ -45,6 +46,18 @@ class LiveSuite:
         assert status == 200, answer
         return answer
 
+    def create_pulled(self, stream_id: str, recording: Path, **wish: Any) -> Any:
+        """Make a stream of a recording, looped, and start it."""
+        status, answer = self.call("POST", "/api/v1/recordings", {"recording_id": stream_id})
+        assert status == 200, answer
+        url = f"{self.stack.url}/api/v1/recordings/{stream_id}/source"
+        request = urllib.request.Request(url, recording.read_bytes(), method="PUT")  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            assert json.loads(response.read())["state"] == "READY"
+        stream = self.create(stream_id, source={"recording_id": stream_id, "loop": True}, **wish)
+        self.do(stream_id, "start")
+        return stream
+
     def get(self, stream_id: str) -> Any:
         status, answer = self.call("GET", f"/hls/streams/{stream_id}")
         assert status == 200, answer
@@ -55,6 +68,11 @@ class LiveSuite:
         status, answer = self.call("POST", f"/hls/streams/{stream_id}/{verb}", {})
         assert status == 200, answer
         return answer
+
+    def read(self, path: str) -> bytes:
+        """Read what a viewer reads."""
+        with urllib.request.urlopen(self.stack.url + path, timeout=30) as response:  # noqa: S310
+            return bytes(response.read())
 
     def status_of(self, path: str) -> int:
         """How a viewer's request is answered."""

@@ -137,6 +137,18 @@ def test_a_segment_is_its_parts(whole: bytes, count: int) -> None:
     assert len(laws.faults) == count
 
 
+@pytest.mark.parametrize(("whole", "count"), [(b"one, two", 0), (b"two", 1)])
+def test_a_segment_begins_with_the_parts_that_were_listed(whole: bytes, count: int) -> None:
+    laws = RenditionLaws("High")
+    (part,) = laws.take_playlist(read_seen(playlist(edge(0))))
+    laws.take_bytes(part, b"one")
+    text = segment(0).replace('#EXT-X-PART:DURATION=1.000,URI="part_0_0"\n', "")
+    text = text.replace('#EXT-X-PART:DURATION=1.000,URI="part_0_1"\n', "")
+    (item,) = laws.take_playlist(read_seen(playlist(text)))
+    laws.take_bytes(item, whole)
+    assert len(laws.faults) == count
+
+
 def test_a_missing_object_is_a_fault() -> None:
     laws = RenditionLaws("High")
     laws.take_refusal(Wanted(3, 1, "part_3_1"), 404)
