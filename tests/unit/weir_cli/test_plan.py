@@ -56,6 +56,7 @@ def test_each_service_learns_where_the_others_are() -> None:
         "WEIR_STORAGE_URL": "file:///data/weir/objects",
         "WEIR_LOG_FORMAT": "json",
         "WEIR_RTMP_PUBLIC_URL": "rtmp://127.0.0.1:8089",
+        "WEIR_SRT_PUBLIC_URL": "srt://127.0.0.1:8091",
         "WEIR_HTTP_PUBLIC_URL": "http://127.0.0.1:8080",
         "WEIR_GRPC_ADDRESS": "127.0.0.1:8085",
         "WEIR_HTTP_ADDRESS": "127.0.0.1:8086",
@@ -97,6 +98,7 @@ def test_replicas_do_not_share_scratch_space() -> None:
 def test_publishers_reach_every_transcoder_through_the_door() -> None:
     plan = _plan(replicas={Kind.TRANSCODER: 2})
     assert _environment(plan, "transcoder-2")["WEIR_RTMP_ADDRESS"] == "127.0.0.1:8110"
+    assert _environment(plan, "transcoder-2")["WEIR_SRT_ADDRESS"] == "127.0.0.1:8111"
     assert _cluster_ports(plan, "transcoder-rtmp") == ("STATIC", [8090, 8110])
 
 

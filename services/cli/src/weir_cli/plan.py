@@ -32,7 +32,7 @@ STOP_ORDER = (Kind.ENVOY, Kind.GATEWAY, Kind.TRANSCODER, Kind.ABR, Kind.DISTRIBU
 
 # Offsets from the public port.
 _NATS, _ABR, _TRANSCODER, _DISTRIBUTOR, _GATEWAY_GRPC, _GATEWAY_HTTP, _ADMIN, _NATS_MONITOR = range(1, 9)
-_RTMP, _TRANSCODER_RTMP = 9, 10
+_RTMP, _TRANSCODER_RTMP, _TRANSCODER_SRT = 9, 10, 11
 _GRPC_OFFSETS = {
     Kind.ABR: _ABR,
     Kind.TRANSCODER: _TRANSCODER,
@@ -89,6 +89,7 @@ class Process:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     listens: tuple[Address, ...]
+    listens_udp: tuple[Address, ...] = ()
     grpc_health: Address | None = None
     """Where gRPC health must say SERVING; None: it speaks no gRPC."""
     http_health: str | None = None
@@ -160,21 +161,30 @@ def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) 
     name = str(kind) if replica == 0 else f"{kind}-{replica + 1}"
     grpc = wishes.address(_GRPC_OFFSETS[kind], replica)
     http = wishes.address(_GATEWAY_HTTP, replica) if kind is Kind.GATEWAY else None
-    rtmp = wishes.address(_TRANSCODER_RTMP, replica) if kind is Kind.TRANSCODER else None
+    rtmp, srt = _ingest_addresses(wishes, replica) if kind is Kind.TRANSCODER else (None, None)
     own = {"WEIR_GRPC_ADDRESS": str(grpc), "WEIR_SCRATCH_PATH": str(wishes.data / "scratch" / name)}
     if http:
         own["WEIR_HTTP_ADDRESS"] = str(http)
-    if rtmp:
-        own["WEIR_RTMP_ADDRESS"] = str(rtmp)
+    if rtmp and srt:
+        own |= {"WEIR_RTMP_ADDRESS": str(rtmp), "WEIR_SRT_ADDRESS": str(srt)}
     return Process(
         name=name,
         kind=kind,
         argv=(programs.python, "-m", kind.replace("-", "_")),
         environment={**wishes.environment, **_shared_variables(wishes), **own},
         listens=tuple(address for address in (grpc, http, rtmp) if address),
+        listens_udp=(srt,) if srt else (),
         grpc_health=grpc,
         http_health=f"http://{http}/readyz" if http else None,
     )
+
+
+def _ingest_addresses(wishes: Wishes, replica: int) -> tuple[Address, Address]:
+    """Where a transcoder takes publishers, by RTMP and by SRT.
+
+    Those by SRT reach the first transcoder past the door, which could not tell when it is away.
+    """
+    return wishes.address(_TRANSCODER_RTMP, replica), wishes.address(_TRANSCODER_SRT, replica)
 
 
 def _shared_variables(wishes: Wishes) -> dict[str, str]:
@@ -183,6 +193,7 @@ def _shared_variables(wishes: Wishes) -> dict[str, str]:
         "WEIR_STORAGE_URL": wishes.storage_url or f"file://{wishes.data / 'objects'}",
         "WEIR_LOG_FORMAT": wishes.log_format,
         "WEIR_RTMP_PUBLIC_URL": f"rtmp://{wishes.address(_RTMP)}",
+        "WEIR_SRT_PUBLIC_URL": f"srt://{wishes.address(_TRANSCODER_SRT)}",
         "WEIR_HTTP_PUBLIC_URL": f"http://{wishes.address(0)}",
         "WEIR_ABR_ADDRESS": _target(wishes.addresses(Kind.ABR, _ABR)),
         "WEIR_TRANSCODER_ADDRESS": _target(wishes.addresses(Kind.TRANSCODER, _TRANSCODER)),

@@ -11,8 +11,16 @@ from weir_cli.plan import Plan, Process
 
 def find_taken(plan: Plan) -> tuple[tuple[Process, Address], ...]:
     """Return each address of the plan on which somebody listens already, with the process that wants it."""
-    wanted = ((process, address) for process in plan.processes for address in process.listens)
-    return tuple((process, address) for process, address in wanted if not _is_free(address))
+    return tuple(
+        (process, address)
+        for process in plan.processes
+        for kind, addresses in (
+            (socket.SOCK_STREAM, process.listens),
+            (socket.SOCK_DGRAM, process.listens_udp),
+        )
+        for address in addresses
+        if not _is_free(address, kind)
+    )
 
 
 def explain_taken(taken: Sequence[tuple[Process, Address]], *, port: int) -> str:
@@ -24,10 +32,11 @@ def explain_taken(taken: Sequence[tuple[Process, Address]], *, port: int) -> str
     )
 
 
-def _is_free(address: Address) -> bool:
-    with socket.socket() as probe:
-        # As servers do: connections of an earlier run that have not quite ended are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _is_free(address: Address, kind: socket.SocketKind) -> bool:
+    with socket.socket(type=kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            # As servers do: connections of an earlier run that have not quite ended are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address.host, address.port))
         except OSError:
