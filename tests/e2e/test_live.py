@@ -28,17 +28,18 @@ def live(live_stack: Stack) -> LiveSuite:
     return LiveSuite(live_stack)
 
 
-def test_what_rtmp_brings_plays_until_it_is_stopped(live: LiveSuite) -> None:
-    stream = live.create("by-rtmp")
+@pytest.mark.parametrize("via", ["rtmp", "srt"])
+def test_what_is_pushed_plays_until_it_is_stopped(live: LiveSuite, via: str) -> None:
+    stream = live.create(f"by-{via}")
     assert stream["status"] == "created"
-    with live.publish(stream, faithful=False) as publisher, live.follow(stream) as viewer:
-        assert live.get("by-rtmp")["status"] == "active"
+    with live.publish(stream, via=via, faithful=False) as publisher, live.follow(stream) as viewer:
+        assert live.get(f"by-{via}")["status"] == "active"
         assert len(viewer.laws) == 2
-        live.do("by-rtmp", "stop")
+        live.do(f"by-{via}", "stop")
         viewer.wait_ended(within_s=5)  # those who waited for a part were let go
         publisher.wait_gone()
     assert viewer.breaks == viewer.gaps_count == 0
-    assert live.get("by-rtmp")["status"] == "stopped"
+    assert live.get(f"by-{via}")["status"] == "stopped"
 
 
 def test_what_http_brings_plays_as_vod_once_it_is_stopped(live: LiveSuite) -> None:

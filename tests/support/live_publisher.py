@@ -1,4 +1,4 @@
-"""A publisher that can be hurt: ffmpeg with a picture and a tone in real time, pushed by RTMP or HTTP.
+"""A publisher that can be hurt: ffmpeg with a picture and a tone in real time, pushed by RTMP, SRT or HTTP.
 
 It drops when it is told to, without a word, as a phone in a tunnel does; a faithful one connects again
 whenever it was sent away, as OBS does.
@@ -19,6 +19,7 @@ RETRY_S = 0.5
 END_S = 15.0
 
 RTMP = ("-f", "flv")
+SRT = ("-f", "mpegts")
 # A PUT without an end; what the muxer has goes out at once.
 HTTP = ("-f", "mpegts", "-method", "PUT", "-chunked_post", "1", "-flush_packets", "1")
 
@@ -29,7 +30,7 @@ def plan_publisher(url: str, *, size: str = "320x180", sound: bool = True) -> tu
     tone = ("-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
     video: tuple[str, ...] = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30")
     video += ("-pix_fmt", "yuv420p", "-b:v", "400k")
-    output = RTMP if url.startswith("rtmp:") else HTTP
+    output = {"rtmp": RTMP, "srt": SRT}.get(url.partition(":")[0], HTTP)
     ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "warning")
     return (*ffmpeg, *picture, *(tone if sound else ()), *video, "-c:a", "aac", *output, url)
 

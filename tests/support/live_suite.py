@@ -99,7 +99,8 @@ class LiveSuite:
         self, stream: Any, *, to: str = "", via: str = "rtmp", faithful: bool = True
     ) -> Iterator[LivePublisher]:
         """Push to a stream for as long as the block lasts."""
-        url = self.rtmp_url(stream, to=to) if via == "rtmp" else self.http_url(stream)
+        urls = {"srt": str(stream["ingest"]["srt_url"]), "http": self.http_url(stream)}
+        url = urls.get(via) or self.rtmp_url(stream, to=to)
         log = self.stack.plan.logs / f"publisher-{stream['stream_id']}.log"
         with publishing_live(url, log, faithful=faithful) as publisher:
             yield publisher
