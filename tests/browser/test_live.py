@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import aiohttp
@@ -14,15 +16,13 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from support.browser import Visit, until, visiting
-from support.publisher import publishing
+from support.live_publisher import publishing_live
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 # So that a machine with other things to do passes as well; what was measured is printed.
 LATENCY_DEADLINE_S = 10.0
-LATENCY_SAMPLES = 8
-
-CUT_OFF_S = 10.0
+LATENCY_SAMPLES = 20
 
 _LATENCY = re.compile(r"^(\d+\.\d)\s*s$")
 
@@ -33,6 +33,12 @@ class Channel:
 
     stream_id: str
     push_url: str
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """What the publisher says."""
+    return tmp_path / "publisher.log"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -48,71 +54,89 @@ async def api(site: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_a_pushed_stream_plays_at_low_latency(
-    browser: Browser, site: str, api: aiohttp.ClientSession, record_property: pytest.RecordProperty
+    browser: Browser,
+    site: str,
+    api: aiohttp.ClientSession,
+    log: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     channel = await _create(api, "fresh", title="Fresh")
     async with visiting(browser, f"{site}/watch/fresh") as visit:
         await expect(visit.page.get_by_role("heading", name="The stream has not begun")).to_be_visible()
-        async with publishing(channel.push_url):
+        with publishing_live(channel.push_url, log):
             await _plays_on(visit, 5.0)
             await expect(visit.page.locator("#state")).to_have_text("Live")
-            latencies = [await _latency(visit) for _ in range(LATENCY_SAMPLES) if await _plays_on(visit, 0.5)]
+            latencies = [await _latency(visit) for _ in range(LATENCY_SAMPLES) if await _plays_on(visit, 1.0)]
         figures = ", ".join(f"{latency:.1f}" for latency in latencies)
         print(f"latency by program date time: {figures} s")  # noqa: T201 - a figure for who runs it
-        record_property("latency_s", min(latencies))
-        assert min(latencies) < LATENCY_DEADLINE_S
+        record_property("latency_s", median(latencies))
+        assert median(latencies) < LATENCY_DEADLINE_S
         assert visit.witness.complaints == []
 
 
 async def test_the_past_can_be_seen_and_left_again(
-    browser: Browser, site: str, api: aiohttp.ClientSession
+    browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
 ) -> None:
     channel = await _create(api, "rewound")
-    async with (
-        publishing(channel.push_url),
-        visiting(browser, f"{site}/watch/{channel.stream_id}") as visit,
-    ):
-        await until(lambda: _reaches_back(visit, 12.0), "twelve seconds to rewind")
-        await _bar(visit).press("Home")
-        go_live = visit.page.get_by_role("button", name="Go to live")
-        await expect(go_live).to_be_visible()
-        await expect(visit.page.locator("#behind")).to_have_text(re.compile(r".0:\d\d"))
-        assert "behind live" in str(await _bar(visit).get_attribute("aria-valuetext"))
-        await _plays_on(visit, 1.0)
-        await go_live.click()
-        await expect(visit.page.get_by_role("button", name="Live", exact=True)).to_be_visible()
-        await _plays_on(visit, 1.0)
-        assert visit.witness.complaints == []
+    with publishing_live(channel.push_url, log):
+        async with visiting(browser, f"{site}/watch/{channel.stream_id}") as visit:
+            await until(lambda: _reaches_back(visit, 12.0), "twelve seconds to rewind")
+            await _bar(visit).press("Home")
+            go_live = visit.page.get_by_role("button", name="Go to live")
+            await expect(go_live).to_be_visible()
+            await expect(visit.page.locator("#behind")).to_have_text(re.compile(r".0:\d\d"))
+            assert "behind live" in str(await _bar(visit).get_attribute("aria-valuetext"))
+            await _plays_on(visit, 1.0)
+            await go_live.click()
+            await expect(visit.page.get_by_role("button", name="Live", exact=True)).to_be_visible()
+            await _plays_on(visit, 1.0)
+            assert visit.witness.complaints == []
+
+
+async def test_a_picture_that_stood_still_goes_on_at_live(
+    browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
+) -> None:
+    channel = await _create(api, "held-up")
+    with publishing_live(channel.push_url, log):
+        async with visiting(browser, f"{site}/watch/{channel.stream_id}") as visit:
+            await _plays_on(visit, 1.0)
+            await visit.page.context.set_offline(offline=True)
+            await until(lambda: visit.video("video.readyState < 3"), "the picture stands still")
+            lost_s = await visit.video("video.currentTime")
+            await until(lambda: _has_grown(api, channel, lost_s + 12), "there is more to be missed")
+            await visit.page.context.set_offline(offline=False)
+            await _plays_on(visit, 1.0)
+            await until(lambda: _is_behind_by_less_than(visit, LATENCY_DEADLINE_S), "it is live again")
 
 
 async def test_the_picture_waits_for_its_publisher_and_goes_on_by_itself(
-    browser: Browser, site: str, api: aiohttp.ClientSession
+    browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
 ) -> None:
     channel = await _create(api, "absent")
     async with visiting(browser, f"{site}/watch/{channel.stream_id}") as visit:
-        async with publishing(channel.push_url):
+        with publishing_live(channel.push_url, log):
             await _plays_on(visit, 2.0)
         away = visit.page.get_by_role("heading", name="The publisher is away")
         await expect(away).to_be_visible()
         await expect(visit.page.locator("#state")).to_have_text("Waiting for the publisher")
-        async with publishing(channel.push_url):
+        with publishing_live(channel.push_url, log):
             await _plays_on(visit, 2.0)
             await expect(away).to_be_hidden()
             await expect(visit.page.locator("#state")).to_have_text("Live")
 
 
 async def test_a_stopped_stream_says_that_it_has_ended_and_can_be_seen_again(
-    browser: Browser, site: str, api: aiohttp.ClientSession
+    browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
 ) -> None:
     channel = await _create(api, "over", record=True)
     async with visiting(browser, f"{site}/watch/{channel.stream_id}") as visit:
-        async with publishing(channel.push_url) as publisher:
+        with publishing_live(channel.push_url, log) as publisher:
             await _plays_on(visit, 3.0)
             await api.post(f"/hls/streams/{channel.stream_id}/stop", json={})
             await expect(visit.page.get_by_role("heading", name="The stream has ended")).to_be_visible()
             await expect(visit.page.locator("#state")).to_have_text("Ended")
             await expect(visit.page.get_by_role("group", name="Playback")).to_be_hidden()
-            await asyncio.wait_for(publisher.wait(), CUT_OFF_S)
+            await asyncio.to_thread(publisher.wait_gone)
         await visit.video("(video.currentTime = 0)")
         await visit.video("video.play()")
         await _plays_on(visit, 1.0)
@@ -121,7 +145,7 @@ async def test_a_stopped_stream_says_that_it_has_ended_and_can_be_seen_again(
 
 
 async def test_going_live_shows_what_to_enter_in_obs(
-    browser: Browser, site: str, api: aiohttp.ClientSession
+    browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
 ) -> None:
     async with visiting(browser, site, permissions=["clipboard-read", "clipboard-write"]) as visit:
         page = visit.page
@@ -136,20 +160,20 @@ async def test_going_live_shows_what_to_enter_in_obs(
         assert await page.evaluate("() => navigator.clipboard.readText()") == ingest["stream_key"]
         await setup.get_by_role("button", name="Show the key").click()
         await expect(setup).to_contain_text(ingest["stream_key"])
-        async with publishing(f"{ingest['rtmp_url']}/{ingest['stream_key']}"):
+        with publishing_live(f"{ingest['rtmp_url']}/{ingest['stream_key']}", log):
             await expect(setup.locator("#setup-word")).to_have_text("Live")
         assert visit.witness.complaints == []
 
 
 async def test_the_console_says_what_is_live_and_stops_starts_and_deletes_it(
-    browser: Browser, site: str, api: aiohttp.ClientSession
+    browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
 ) -> None:
     channel = await _create(api, "console", title="On the board")
     async with visiting(browser, site) as visit:
         rows = visit.page.get_by_role("list", name="Live").get_by_role("listitem")
         row = rows.filter(has=visit.page.get_by_role("heading", name="On the board"))
         await expect(row).to_contain_text("Not begun")
-        async with publishing(channel.push_url):
+        with publishing_live(channel.push_url, log):
             await expect(row.locator("[data-slot=state]")).to_have_text("Live")
             await expect(row.get_by_role("link", name="Watch")).to_be_visible()
         await expect(row).to_contain_text("Waiting for the publisher")
@@ -245,6 +269,14 @@ async def _latency(visit: Visit) -> float:
     said = _LATENCY.match(await visit.page.locator("#latency").inner_text())
     assert said
     return float(said[1])
+
+
+async def _is_behind_by_less_than(visit: Visit, seconds: float) -> bool:
+    return await _latency(visit) < seconds
+
+
+async def _has_grown(api: aiohttp.ClientSession, channel: Channel, duration_s: float) -> bool:
+    return bool((await _get(api, channel.stream_id))["duration_s"] > duration_s)
 
 
 async def _reaches_back(visit: Visit, seconds: float) -> bool:

@@ -10,6 +10,8 @@ import { timeOfDay } from "../words/units.js";
 const STEPS_S = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5, PageDown: -60, PageUp: 60 };
 /** A thumb this near to the right end means the end, seconds. */
 const SNAP_S = 1;
+/** The left end slides on: what lies nearer to it is gone before it could be played, seconds. */
+const FADING_S = 10;
 
 /** @returns {any} */
 const at = (id) => document.getElementById(id);
@@ -107,7 +109,7 @@ export class Deck {
   #seek(goal_s) {
     const { start_s, sync_s } = this.#shown;
     if (goal_s > sync_s - SNAP_S) this.#player.goLive();
-    else this.#video.currentTime = Math.max(start_s, goal_s);
+    else this.#player.rewind(Math.max(goal_s, Math.min(start_s + FADING_S, sync_s - FADING_S), start_s));
   }
 
   #togglePlay() {

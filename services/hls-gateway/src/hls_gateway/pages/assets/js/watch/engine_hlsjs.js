@@ -22,6 +22,9 @@ const PATIENT = {
 /** A live picture that fell behind catches up so fast: slow enough for nobody to hear it. */
 const CATCH_UP_RATE = 1.05;
 
+/** Within one target duration it catches up; what lies a little further behind is not live any more. */
+const SLACK_TARGETS = 1.5;
+
 const LIVE = { lowLatencyMode: true, maxLiveSyncPlaybackRate: CATCH_UP_RATE, playlistLoadPolicy: PATIENT };
 
 const SERVICE_UNAVAILABLE = 503;
@@ -93,7 +96,8 @@ export class HlsJsEngine extends EventTarget {
   get live() {
     const { latestLevelDetails: playlist, liveSyncPosition: sync_s, latency: latency_s, playingDate } = this.#hls;
     if (!this.#isLive || !playlist?.live || sync_s === null) return null;
-    return { start_s: playlist.fragmentStart, sync_s, latency_s, date_ms: playingDate?.getTime() ?? null };
+    const slack_s = SLACK_TARGETS * playlist.targetduration;
+    return { start_s: playlist.fragmentStart, sync_s, slack_s, latency_s, date_ms: playingDate?.getTime() ?? null };
   }
 
   #rendition(index) {

@@ -2,6 +2,8 @@
 
 const NETWORK = 2;
 const DECODE = 3;
+/** The browser stays behind the edge as it likes, and tells no target duration. */
+const SLACK_S = 20;
 
 export class NativeEngine extends EventTarget {
   #video;
@@ -44,7 +46,7 @@ export class NativeEngine extends EventTarget {
     const { seekable, duration, currentTime } = this.#video;
     if (duration !== Infinity || !seekable.length) return null;
     const edge_s = seekable.end(seekable.length - 1);
-    return { start_s: seekable.start(0), sync_s: edge_s, latency_s: edge_s - currentTime, date_ms: this.#date_ms };
+    return { start_s: seekable.start(0), sync_s: edge_s, slack_s: SLACK_S, latency_s: edge_s - currentTime, date_ms: this.#date_ms };
   }
 
   /** Safari alone tells it. */

@@ -1,6 +1,6 @@
 /** Follows a live picture: shows where it stands, explains it when it stands still, and lets go of it at its end. */
 
-import { PUBLISHER_AWAY, describeEnd } from "../words/live.js";
+import { PUBLISHER_AWAY, describeEnd, isAtLive } from "../words/live.js";
 import { Deck } from "./deck.js";
 
 /** A picture that stands still for longer waits for its publisher; before that it only hesitates. */
@@ -34,6 +34,7 @@ export class LiveSight extends EventTarget {
   /** Look how it stands now. @returns {import("../words/live.js").Live|null} Null: nothing is live. */
   look() {
     const { live } = this.#player;
+    if (live && this.#hasFallenBehind(live)) this.#player.goLive();
     this.#deck.refresh();
     this.#note(live !== null && this.#isDry(performance.now()));
     if (this.#wasLive && !live) this.#leave();
@@ -44,6 +45,11 @@ export class LiveSight extends EventTarget {
   /** Say over the last picture that there is no other. @param {import("../api/streams.js").Stream} stream */
   end(stream) {
     this.#veil.show(describeEnd(stream));
+  }
+
+  /** The picture stood still for a while, and goes on too far behind to catch up by playing faster. */
+  #hasFallenBehind(live) {
+    return this.#player.isFollowing && !this.#player.isDry && !isAtLive(live);
   }
 
   #isDry(now_ms) {

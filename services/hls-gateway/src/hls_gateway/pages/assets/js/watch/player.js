@@ -22,6 +22,7 @@ export class Player extends EventTarget {
   #failures = 0;
   #lastKind = "";
   #retry = 0;
+  #isFollowing = true;
 
   /**
    * @param {HTMLVideoElement} video
@@ -31,6 +32,7 @@ export class Player extends EventTarget {
     super();
     this.#video = video;
     this.#url = url;
+    video.addEventListener("pause", () => (this.#isFollowing = false));
     window.addEventListener("online", () => this.#failures && this.retry());
   }
 
@@ -64,7 +66,19 @@ export class Player extends EventTarget {
     return live ? { ...live, position_s: this.#video.currentTime } : null;
   }
 
+  /** Play a live stream's past, from a time of its media. */
+  rewind(goal_s) {
+    this.#isFollowing = false;
+    this.#video.currentTime = goal_s;
+  }
+
+  /** The viewer is at live, or was until the picture stood still: nobody has rewound or paused it. */
+  get isFollowing() {
+    return this.#isFollowing && !this.#video.paused && !this.#video.seeking;
+  }
+
   goLive() {
+    this.#isFollowing = true;
     this.#video.currentTime = this.live?.sync_s ?? this.#video.currentTime;
     this.#play();
   }

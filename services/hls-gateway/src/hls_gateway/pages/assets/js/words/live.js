@@ -11,6 +11,7 @@ import { ago, clock, span } from "./units.js";
  * @property {number} start_s The oldest media time that can be seen.
  * @property {number} sync_s The newest that should be: where "live" is.
  * @property {number} position_s
+ * @property {number} slack_s What lies no further behind that is still live.
  * @property {number} latency_s From the position to the end of what was announced.
  * @property {number|null} date_ms The wall clock when the picture that is shown was taken; null: not known.
  */
@@ -36,8 +37,6 @@ export const PUBLISHER_AWAY = {
   text: "Nothing comes at the moment. It goes on by itself as soon as something does.",
 };
 
-/** Behind the live edge by less than this is live: nobody rewinds by so little. */
-const LIVE_WITHIN_S = 4;
 /** Encoding takes no longer: where the clock tells more than the playlist by this, it is wrong here or there. */
 const MOST_HIDDEN_LATENCY_S = 30;
 
@@ -94,7 +93,7 @@ export function behind_s({ sync_s, position_s }) {
 
 /** @param {Live} live */
 export function isAtLive(live) {
-  return behind_s(live) < LIVE_WITHIN_S;
+  return behind_s(live) < live.slack_s;
 }
 
 /** 42.4 -> "−0:42". */
