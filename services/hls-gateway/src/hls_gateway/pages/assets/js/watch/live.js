@@ -6,7 +6,10 @@ import { Deck } from "./deck.js";
 /** A picture that stands still for longer waits for its publisher; before that it only hesitates. */
 const HESITATION_MS = 3_000;
 
-/** Dispatches "change" when the publisher went away or came back, and when the stream ended. */
+/**
+ * Dispatches "change" when the publisher went away or came back, and when the stream ended; "over" when what is left of
+ * an ended stream will not play to its last frame, so that the video itself never says that it ended.
+ */
 export class LiveSight extends EventTarget {
   /** The picture waits for more media. */
   isAway = false;
@@ -16,6 +19,7 @@ export class LiveSight extends EventTarget {
   #deck;
   #wasLive = false;
   #dry_ms = null;
+  #isEnding = false;
 
   /**
    * @param {HTMLVideoElement} video
@@ -39,6 +43,7 @@ export class LiveSight extends EventTarget {
     this.#note(live !== null && this.#isDry(performance.now()));
     if (this.#wasLive && !live) this.#leave();
     this.#wasLive = live !== null;
+    if (this.#isEnding && this.#isDry(performance.now())) this.#finish();
     return live;
   }
 
@@ -57,6 +62,11 @@ export class LiveSight extends EventTarget {
     return this.#dry_ms !== null && now_ms - this.#dry_ms > HESITATION_MS;
   }
 
+  #finish() {
+    this.#isEnding = false;
+    this.dispatchEvent(new Event("over"));
+  }
+
   #note(isAway) {
     if (isAway === this.isAway) return;
     this.isAway = isAway;
@@ -68,6 +78,7 @@ export class LiveSight extends EventTarget {
   /** What has ended is like a recording from now on. */
   #leave() {
     this.#video.controls = true;
+    this.#isEnding = true;
     this.dispatchEvent(new Event("change"));
   }
 }

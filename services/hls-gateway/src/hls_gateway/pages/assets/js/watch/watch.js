@@ -140,6 +140,7 @@ at("unmute").addEventListener("click", () => (video.muted = false));
 video.addEventListener("volumechange", () => video.muted || (at("unmute").hidden = true));
 video.addEventListener("waiting", () => video.seeking || (video.currentTime > 0 && measures.countStall()));
 sight.addEventListener("change", () => loop.wake());
+sight.addEventListener("over", end);
 video.addEventListener("ended", end);
 video.addEventListener("loadeddata", fitScreen);
 video.addEventListener("resize", fitScreen);
