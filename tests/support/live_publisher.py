@@ -18,6 +18,8 @@ import imageio_ffmpeg
 RETRY_S = 0.5
 END_S = 15.0
 
+# In real time from the first frame on, as a camera: plain -re, or a burst of 0, sends half a second at once.
+PACE = ("-readrate", "1", "-readrate_initial_burst", "0.001")
 RTMP = ("-f", "flv")
 SRT = ("-f", "mpegts")
 # A PUT without an end; what the muxer has goes out at once.
@@ -26,8 +28,8 @@ HTTP = ("-f", "mpegts", "-method", "PUT", "-chunked_post", "1", "-flush_packets"
 
 def plan_publisher(url: str, *, size: str = "320x180", sound: bool = True) -> tuple[str, ...]:
     """Plan an ffmpeg that costs next to nothing: a moving picture of 30 frames a second."""
-    picture = ("-re", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=30")
-    tone = ("-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
+    picture = (*PACE, "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=30")
+    tone = (*PACE, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
     video: tuple[str, ...] = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30")
     video += ("-pix_fmt", "yuv420p", "-b:v", "400k")
     output = {"rtmp": RTMP, "srt": SRT}.get(url.partition(":")[0], HTTP)
