@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.live_node import create_live
 from support.media import packets
 from support.nats import NatsServer
 from support.transcoder import Transcoder, running_pair, until
+from transcoder.ingest.sniff import SNIFF_BYTES
 
 SMALL = [{"name": "Small", "width_pixels": 160, "height_pixels": 90, "video_bps": 150_000}]
 MUXERS = {
@@ -35,7 +37,9 @@ async def transcoder(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[T
         yield replica
 
 
-async def publish(seconds: float, muxer: str = "mpegts", *, sound: bool = True) -> AsyncIterator[bytes]:
+async def publish(
+    seconds: float, muxer: str = "mpegts", *, sound: bool = True
+) -> AsyncGenerator[bytes, None]:
     """Send a picture, and a tone if wanted, in real time, as ffmpeg does."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-re"]
     command += ["-f", "lavfi", "-i", "testsrc2=size=160x90:rate=30"]
@@ -51,6 +55,18 @@ async def publish(seconds: float, muxer: str = "mpegts", *, sound: bool = True) 
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def head() -> AsyncIterator[bytes]:
+    """Send what tells the container, and no more: a message that meets the end would hide its status."""
+    begun = b""
+    async with aclosing(publish(1.0)) as pieces:
+        async for piece in pieces:
+            begun += piece
+            if len(begun) >= SNIFF_BYTES:
+                break
+    yield begun
+    await asyncio.Event().wait()
 
 
 async def push(
@@ -155,12 +171,12 @@ async def test_what_is_no_media_is_refused(transcoder: Transcoder) -> None:
 async def test_wrong_key_is_refused(transcoder: Transcoder) -> None:
     await create_live(transcoder.distributor)
     with pytest.raises(errors.PermissionDenied):
-        await push(transcoder, "cam.wrong", publish(1.0))
+        await push(transcoder, "cam.wrong", head())
     with pytest.raises(errors.PermissionDenied):
-        await push(transcoder, "", publish(1.0))
+        await push(transcoder, "", head())
 
 
 async def test_ready_segments_are_refused_as_yet(transcoder: Transcoder) -> None:
     key = await create_live(transcoder.distributor)
     with pytest.raises(errors.Unimplemented):
-        await push(transcoder, key, publish(1.0), sequence_num=3, variant_id="Small")
+        await push(transcoder, key, head(), sequence_num=3, variant_id="Small")
