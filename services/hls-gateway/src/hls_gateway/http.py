@@ -20,7 +20,7 @@ from chassis.telemetry import log, trace_context, tracer
 from hls_gateway.domain import cache_rules
 from hls_gateway.domain.blocking import Place, is_hinted, may_be_news, reload_place
 from hls_gateway.domain.media import MediaObject
-from hls_gateway.domain.names import PartName, PlaylistName
+from hls_gateway.domain.names import InitName, PartName, PlaylistName
 from hls_gateway.editions.edition import Edition
 from hls_gateway.http_errors import (
     CORS,
@@ -142,7 +142,7 @@ class GatewaySite:
                 raise
             media = None
         if media:
-            return _media_response(request, media, _media_cache(query.incarnation, edition))
+            return _media_response(request, media, _media_cache(route, query, edition))
         return self._media_task(request, route, query)
 
     def _media_task(self, request: Request, route: MediaRoute, query: Query) -> Later:
@@ -163,7 +163,7 @@ class GatewaySite:
                 if not (may_come and await edition.news(deadline - time.monotonic())):
                     raise
             else:
-                return _media_response(request, media, _media_cache(query.incarnation, edition))
+                return _media_response(request, media, _media_cache(route, query, edition))
 
     def _held_hint(
         self, request: Request, edition: Edition[Content], route: MediaRoute, query: Query
@@ -185,7 +185,7 @@ class GatewaySite:
         """Read the part once for all who wait for it, then answer them."""
         media = self._service.media_now(edition, route.rendition_id, route.name)
         if media:
-            hint.give(_media_response(request, media, _media_cache(query.incarnation, edition)))
+            hint.give(_media_response(request, media, _media_cache(route, query, edition)))
             return
         key = (edition.incarnation, route)
         if key not in self._hints:
@@ -284,8 +284,9 @@ def _may_be_behind(error: WeirError, edition: Edition[Content], name: PlaylistNa
     return behind and edition.timeline.is_live
 
 
-def _media_cache(incarnation: str, edition: Edition[Content]) -> str:
-    if incarnation:
+def _media_cache(route: MediaRoute, query: Query, edition: Edition[Content]) -> str:
+    stands_for_newest = isinstance(route.name, InitName) and route.name.is_newest
+    if query.incarnation and not stands_for_newest:
         return cache_rules.IMMUTABLE
     return cache_rules.refreshed(edition.timeline.stream.target_duration_s)
 
