@@ -32,7 +32,7 @@ run: setup ## Start everything on http://127.0.0.1:8080 until Ctrl-C (WEIR_PORT,
 
 check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests (under a minute)
 
-test: check test-integration test-e2e test-browser ## All tests (under 10 minutes)
+test: check test-integration test-e2e test-browser ## All tests (about 12 minutes on two cores)
 
 torture: setup ## Kill each process of a live suite while a viewer looks on; prints what viewers missed (5 minutes)
 	@$(PYTEST) -m torture -rP tests/e2e

@@ -180,3 +180,13 @@ async def test_ready_segments_are_refused_as_yet(transcoder: Transcoder) -> None
     key = await create_live(transcoder.distributor)
     with pytest.raises(errors.Unimplemented):
         await push(transcoder, key, head(), sequence_num=3, variant_id="Small")
+
+
+async def test_a_push_that_never_begins_is_ended(transcoder: Transcoder) -> None:
+    async def silence() -> AsyncIterator[pb.IngestRequest]:
+        await asyncio.Event().wait()
+        yield pb.IngestRequest()
+
+    with pytest.raises(errors.DeadlineExceeded):
+        async with asyncio.timeout(60), peer_errors():
+            await transcoder.ingest.Ingest(silence())

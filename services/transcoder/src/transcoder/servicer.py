@@ -15,7 +15,7 @@ from chassis.errors import InvalidArgument
 from transcoder import convert, convert_live
 from transcoder.domain.ladder import Rung
 from transcoder.domain.wholeness import join_promises, undeclared
-from transcoder.ingest.http_push import HttpPush
+from transcoder.ingest.http_push import HEAD_S, HttpPush
 from transcoder.ports import Clock, JobQueue
 from transcoder.service_delete import Deletion
 from transcoder.service_intake import Intake
@@ -126,7 +126,7 @@ class IngestServicer(pb_grpc.IngestServiceServicer):
         self, request_iterator: AsyncIterator[pb.IngestRequest], context: Any
     ) -> pb.IngestResponse:
         messages = aiter(request_iterator)
-        first = await anext(messages, None)
+        first = await next_within(HEAD_S, messages, "the call began")
         if first is None:
             raise InvalidArgument("the push holds no message: the first must name stream_id")
         claim = convert_live.read_claim(first, dict(context.invocation_metadata() or ()), context.peer())
