@@ -1,4 +1,4 @@
-"""What a policy sees of one viewer, and what it answers; every policy is a function from the one to the other."""
+"""What a policy sees of one viewer, and what it answers: each policy is a function from one to the other."""
 
 from __future__ import annotations
 
