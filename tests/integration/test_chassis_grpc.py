@@ -12,7 +12,7 @@ from weir.timeline.v1 import timeline_pb2, timeline_pb2_grpc
 
 from chassis import errors
 from chassis.grpc_client import open_channel, peer_errors
-from chassis.grpc_server import serve
+from chassis.grpc_server import ALIVE, serve
 
 NAME = "weir.timeline.v1.TimelineService"
 
@@ -113,6 +113,8 @@ async def test_health_follows_set_serving() -> None:
         assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
         await health.set_serving(False)
         assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        alive = health_pb2.HealthCheckRequest(service=ALIVE)
+        assert (await stub.Check(alive)).status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_a_taken_port_is_an_error() -> None:

@@ -1,0 +1,195 @@
+"""The manifests: each combination builds, validates strictly, is confined, and agrees with the settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from abr.config import AbrConfig
+from chassis.config import ServiceConfig
+from distributor.config import DistributorConfig
+from hls_gateway.config import GatewayConfig
+from support.manifests import (
+    CLOUDS,
+    COMBINATIONS,
+    ROOT,
+    Combination,
+    Manifest,
+    build,
+    containers,
+    environment,
+    of_kind,
+    pods,
+)
+from transcoder.config import TranscoderConfig
+
+CONFIGS: dict[str, type[ServiceConfig]] = {
+    "abr": AbrConfig,
+    "distributor": DistributorConfig,
+    "hls-gateway": GatewayConfig,
+    "transcoder": TranscoderConfig,
+}
+ELSEWHERE = {"ScaledObject"}  # kinds that a cluster learns from others; they have no schema here
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS, ids=str)
+def manifests(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Manifest, ...]:
+    return build(request.param, tmp_path_factory.mktemp("k8s"))
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, ...]:
+    return build(Combination("overlays/production"), tmp_path_factory.mktemp("k8s"))
+
+
+def test_every_manifest_fits_its_schema(manifests: tuple[Manifest, ...]) -> None:
+    for manifest in manifests:
+        if manifest["kind"] not in ELSEWHERE:
+            kubernetes_validate.validate(dict(manifest), "1.37", strict=True)
+
+
+def test_everything_lives_in_one_namespace(manifests: tuple[Manifest, ...]) -> None:
+    homes = {
+        manifest["metadata"].get("namespace") for manifest in manifests if manifest["kind"] != "Namespace"
+    }
+    assert homes == {"weir"}
+
+
+def test_every_pod_is_confined(manifests: tuple[Manifest, ...]) -> None:
+    for name, pod in pods(manifests).items():
+        assert pod["enableServiceLinks"] is False, name
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+
+
+def test_every_container_is_confined_and_bounded(manifests: tuple[Manifest, ...]) -> None:
+    for name, container in containers(manifests):
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False, name
+        assert context["readOnlyRootFilesystem"] is True, name
+        assert context["capabilities"] == {"drop": ["ALL"]}, name
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+        assert "memory" in container["resources"]["limits"], name
+
+
+def test_every_image_is_pinned(manifests: tuple[Manifest, ...]) -> None:
+    for name, container in containers(manifests):
+        assert re.search(r":v?\d+\.\d+\.\d+", container["image"]), name
+
+
+def test_readiness_and_liveness_ask_different_things(manifests: tuple[Manifest, ...]) -> None:
+    for name, pod in pods(manifests).items():
+        for container in pod["containers"]:
+            ready, alive = dict(container["readinessProbe"]), dict(container["livenessProbe"])
+            if name in CONFIGS:
+                assert (ready.get("grpc"), ready.get("httpGet")) != (
+                    alive.get("grpc"),
+                    alive.get("httpGet"),
+                ), name
+
+
+@pytest.mark.parametrize("service", CONFIGS)
+def test_every_variable_is_a_setting(manifests: tuple[Manifest, ...], service: str) -> None:
+    (container,) = pods(manifests)[service]["containers"]
+    known = {f"WEIR_{name}".upper() for name in CONFIGS[service].model_fields} | {
+        "OTEL_EXPORTER_OTLP_ENDPOINT"
+    }
+    assert environment(manifests, container).keys() <= known
+
+
+@pytest.mark.parametrize("service", CONFIGS)
+def test_every_value_is_accepted(
+    manifests: tuple[Manifest, ...], service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (container,) = pods(manifests)[service]["containers"]
+    for name, value in environment(manifests, container).items():
+        monkeypatch.setenv(name, value)
+    CONFIGS[service]()
+
+
+@pytest.mark.parametrize("service", CONFIGS)
+def test_services_listen_where_their_ports_say(manifests: tuple[Manifest, ...], service: str) -> None:
+    (container,) = pods(manifests)[service]["containers"]
+    listens = {
+        int(value.rpartition(":")[2])
+        for name, value in environment(manifests, container).items()
+        if value.startswith("0.0.0.0:") and name.endswith("_ADDRESS")
+    }
+    assert listens == {port["containerPort"] for port in container["ports"]}
+
+
+def test_every_service_leads_to_ports_that_exist(manifests: tuple[Manifest, ...]) -> None:
+    for name, service in of_kind(manifests, "Service").items():
+        named = {
+            port["name"] for container in pods(manifests)[name]["containers"] for port in container["ports"]
+        }
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= named
+
+
+def test_the_door_finds_every_service(manifests: tuple[Manifest, ...]) -> None:
+    offered = {
+        (name, port["port"])
+        for name, service in of_kind(manifests, "Service").items()
+        for port in service["spec"]["ports"]
+    }
+    config = next(data for data in of_kind(manifests, "ConfigMap").values() if "envoy.yaml" in data["data"])
+    assert set(_upstreams(yaml.load(config["data"]["envoy.yaml"], Loader=yaml.CSafeLoader))) <= offered
+
+
+def test_the_door_is_configured_by_the_one_file(production: tuple[Manifest, ...]) -> None:
+    texts = [data["data"].get("envoy.yaml") for data in of_kind(production, "ConfigMap").values()]
+    assert (ROOT / "envoy" / "envoy.yaml").read_text() in texts
+
+
+def test_jetstream_keeps_as_many_copies_as_there_are_servers(manifests: tuple[Manifest, ...]) -> None:
+    (container,) = pods(manifests)["distributor"]["containers"]
+    settings = environment(manifests, container)
+    servers = of_kind(manifests, "StatefulSet")["nats"]["spec"]["replicas"]
+    assert int(settings["WEIR_NATS_REPLICAS"]) == servers
+    assert settings["WEIR_NATS_URL"].count("nats://") == servers
+
+
+def test_policies_open_only_ports_that_somebody_listens_on(production: tuple[Manifest, ...]) -> None:
+    for name, policy in of_kind(production, "NetworkPolicy").items():
+        if name in pods(production):
+            listens = {
+                port["containerPort"]
+                for _, c in containers(production)
+                if _ == name
+                for port in c.get("ports", ())
+            }
+            opened = {port["port"] for rule in policy["spec"].get("ingress", ()) for port in rule["ports"]}
+            assert opened <= listens, name
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_object_storage_needs_no_shared_volume(cloud: str, tmp_path: Path) -> None:
+    manifests = build(Combination("base", (cloud,)), tmp_path)
+    assert not of_kind(manifests, "PersistentVolumeClaim")
+    for name, pod in pods(manifests).items():
+        assert not [v for v in pod.get("volumes", ()) if "persistentVolumeClaim" in v], name
+        assert "/var/lib/weir/objects" not in str(pod), name
+
+
+def test_scaling_by_the_queue_takes_the_place_of_scaling_by_cpu(tmp_path: Path) -> None:
+    manifests = build(Combination("base", ("s3", "keda")), tmp_path)
+    scaled = of_kind(manifests, "ScaledObject")["transcoder"]["spec"]["scaleTargetRef"]["name"]
+    assert scaled in of_kind(manifests, "Deployment")
+    assert scaled not in of_kind(manifests, "HorizontalPodAutoscaler")
+
+
+def _upstreams(config: Manifest) -> set[tuple[str, int]]:
+    return {
+        (address["address"], address["port_value"])
+        for cluster in config["static_resources"]["clusters"]
+        for group in cluster["load_assignment"]["endpoints"]
+        for endpoint in group["lb_endpoints"]
+        for address in [endpoint["endpoint"]["address"]["socket_address"]]
+    }
