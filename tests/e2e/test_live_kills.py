@@ -125,6 +125,20 @@ def test_an_owner_that_is_stopped_hands_over_and_loses_nothing(live: LiveSuite) 
     assert (viewer.breaks, viewer.gaps_count) == (1, 0)
 
 
+@pytest.mark.parametrize("hurt", ["kill", "freeze"])
+def test_a_stop_behind_the_owners_death_withdraws_nothing(live: LiveSuite, hurt: str) -> None:
+    """The viewer holds every part that was announced against the segments of the last playlists."""
+    stream = live.create(f"stopped-{hurt}")
+    with live.publish(stream, faithful=False), live.follow(stream) as viewer:
+        _, owner = live.owner(stream)
+        getattr(live.stack, hurt)(owner)
+        live.do(stream["stream_id"], "stop")
+        viewer.wait_ended(ON_S)
+        if hurt == "freeze":
+            live.stack.thaw(owner)
+    assert (viewer.breaks, viewer.gaps_count) == (0, 0)
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_film(tmp_path_factory.mktemp("film"), seconds=20.0)

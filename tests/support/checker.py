@@ -84,8 +84,7 @@ class RenditionLaws:
         for what, before, now in (
             ("media sequence", old.first_msn, new.first_msn),
             ("discontinuity sequence", old.discontinuity_sequence, new.discontinuity_sequence),
-            # The end withdraws a segment that will never be whole.
-            ("live edge", (old.next_place[0], 0) if new.ended else old.next_place, new.next_place),
+            ("live edge", old.next_place, new.next_place),
         ):
             if now < before:  # type: ignore[operator]  # pairs with pairs, numbers with numbers
                 self._fault(f"the {what} went back from {before} to {now}")

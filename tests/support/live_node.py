@@ -33,6 +33,7 @@ from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.source import AudioTrack, Source, VideoTrack
 from transcoder.ingest.publication import PublishClaim, Session
 from transcoder.live.admission import Admission
+from transcoder.live.closing import Closing
 from transcoder.live.ownership import OwnerRules, Owners
 from transcoder.live.session import Ports, SessionRules
 
@@ -263,6 +264,7 @@ async def running_node(
             settings=settings,
             beats=NatsBeats(client),
             rules=OwnerRules(owner=owner, hold_s=hold_s, look_s=0.3),
+            end=Closing(media, hold_s=hold_s).end,
         )
         encoder = ScriptedEncoder()
         ports = Ports(

@@ -132,3 +132,8 @@ def part_key(  # noqa: PLR0917 - the parts of the key, in its order
 def live_beat_subject(stream_id: str) -> str:
     """Where the owner of a live stream shows that it lives; core NATS, nothing is stored."""
     return f"weir.live.beat.{token(stream_id)}"
+
+
+def live_stop_subject(stream_id: str) -> str:
+    """Where the owner of a live stream is asked to end it; core NATS, nothing is stored."""
+    return f"weir.live.stop.{token(stream_id)}"

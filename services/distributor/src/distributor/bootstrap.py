@@ -24,6 +24,7 @@ from distributor.adapters import ledger_store, registry_store
 from distributor.adapters.feeds import Tails
 from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
+from distributor.adapters.live_owners import NatsOwners
 from distributor.adapters.needs import NatsNeeds
 from distributor.adapters.registry_store import open_registry
 from distributor.adapters.tombstone_store import open_tombstones
@@ -117,6 +118,7 @@ async def build(
     store = LedgerStore(journal, now)
     folds = Folds(store, limit_count=config.fold_cache_count)
     objects = open_store(config.storage_url)
+    transcoder = TranscoderClient(transcoders)
     remains = Remains(
         registry=registry,
         reader=store,
@@ -149,7 +151,7 @@ async def build(
             registry=registry,
             streams=streams,
             folds=folds,
-            puller=TranscoderClient(transcoders),
+            puller=transcoder,
             now=now,
         ),
         clips=Clips(registry=registry, streams=streams, writer=store, reader=store, heads=heads, now=now),
@@ -162,7 +164,14 @@ async def build(
             remains=remains,
             now=now,
         ),
-        stops=Stops(registry=registry, streams=streams, folds=folds, writer=store),
+        stops=Stops(
+            registry=registry,
+            streams=streams,
+            folds=folds,
+            writer=store,
+            owners=NatsOwners(client),
+            closer=transcoder,
+        ),
         defaults=LiveDefaults(
             rungs=config.ladder,
             dvr_window_s=config.live_dvr_window_s,

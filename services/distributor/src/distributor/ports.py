@@ -76,9 +76,9 @@ class LedgerWriter(Protocol):
         """Store the record by which a new owner begins; fails as `append` does."""
 
     async def append_last(
-        self, ledger_id: LedgerId, *, epoch: int, owner: str, expected_sequence: int
+        self, ledger_id: LedgerId, entries: Sequence[Entry], *, epoch: int, owner: str, expected_sequence: int
     ) -> Stored:
-        """Store the record by which a new owner begins and everything ends; fails as `append` does."""
+        """Store the record by which a new owner begins, appends, and ends everything; fails as `append`."""
 
     async def find(self, ledger_id: LedgerId, *, after_sequence: int, request_id: str) -> int | None:
         """Look whether the record right behind `after_sequence` bears this request id; its sequence if so."""
@@ -187,6 +187,23 @@ class Puller(Protocol):
 
     async def pull(self, stream: Stream) -> None:
         """Let a stream be pulled; asking again for one start changes nothing. ResourceExhausted."""
+
+
+class Owners(Protocol):
+    """Those who own live streams, whoever they are."""
+
+    async def stop(self, stream_id: str) -> bool:
+        """Ask a stream's owner to end it; whether there is one that heard it."""
+
+
+class Closer(Protocol):
+    """Those who can end a stream's ledger whole in the place of its owner."""
+
+    async def close(self, stream: Stream, *, epoch: int, sequence: int) -> None:
+        """Let what is open be closed, and the ledger ended, under an epoch that was opened for it.
+
+        FailedPrecondition: a newer epoch was opened; Unavailable: nobody can do it now.
+        """
 
 
 class Needs(Protocol):

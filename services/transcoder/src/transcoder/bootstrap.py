@@ -49,7 +49,9 @@ from transcoder.ingest.rtmp.server import rtmp_server
 from transcoder.ingest.srt import srt_server
 from transcoder.live import session as live_session
 from transcoder.live.admission import Admission
+from transcoder.live.closing import Closing
 from transcoder.live.ownership import OwnerRules, Owners
+from transcoder.live.standby import Standby
 from transcoder.ports import Lane, SourceFiles
 from transcoder.service_delete import Deletion
 from transcoder.service_drive import Driver
@@ -91,6 +93,7 @@ class Live:
     """What live streams need, built and not yet running."""
 
     admission: Admission
+    standby: Standby
     pulls: Pulls
     rtmp_address: str
     srt_address: str
@@ -185,7 +188,9 @@ def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grp
         transcoding=TranscodeServicer(
             jobs=_build_jobs(config, stores, intake, driver), ladder=config.ladder, clock=_now
         ),
-        ingest=IngestServicer(pushes=HttpPush(live.admission), queue=stores.queue, clock=_now),
+        ingest=IngestServicer(
+            pushes=HttpPush(live.admission), queue=stores.queue, standby=live.standby, clock=_now
+        ),
         live=live,
         pool=_build_pool(config, stores, intake, driver, live.pulls),
     )
@@ -298,11 +303,11 @@ def _build_worker(config: TranscoderConfig, stores: Stores, driver: Driver) -> W
 
 def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channel: grpc.aio.Channel) -> Live:
     settings = LiveSettingsClient(channel, rungs=config.ladder)
+    ledger = LiveLedgerClient(channel, owner=_worker_name())
+    closing = Closing(stores.media, hold_s=config.live_hold_s)
+    owner_rules = OwnerRules(owner=_worker_name(), hold_s=config.live_hold_s)
     owners = Owners(
-        ledger=LiveLedgerClient(channel, owner=_worker_name()),
-        settings=settings,
-        beats=NatsBeats(client),
-        rules=OwnerRules(owner=_worker_name(), hold_s=config.live_hold_s),
+        ledger=ledger, settings=settings, beats=NatsBeats(client), rules=owner_rules, end=closing.end
     )
     ports = live_session.Ports(
         media=stores.media,
@@ -323,6 +328,7 @@ def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channe
     )
     return Live(
         admission=admission,
+        standby=Standby(ledger, closing, owner_rules),
         pulls=Pulls(settings, admission, Taps(taps, stores.recordings, stores.files)),
         rtmp_address=config.rtmp_address,
         srt_address=config.srt_address,

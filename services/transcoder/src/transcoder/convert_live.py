@@ -7,11 +7,14 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
+from weir.timeline.v1 import timeline_pb2
 from weir.transcoder.v1 import transcoder_pb2 as pb
 
 from chassis.errors import InvalidArgument, PermissionDenied, Unimplemented
 from chassis.layout import require_id
 from transcoder.convert import MAX_PIECE_BYTES, MAX_REQUEST_ID_CHARACTERS, write_time
+from transcoder.domain.live_settings import LiveSettings
+from transcoder.domain.plan import Container
 from transcoder.ingest.http_push import PROTOCOL, Pushed
 from transcoder.ingest.publication import PublishClaim
 from transcoder.ports import Lane, Task
@@ -61,9 +64,7 @@ def read_pull(request: pb.PullRequest) -> Task:
     """Validate a PullRequest; the same start of the same stream is the same task."""
     stream_id = require_id(request.stream_id, field="stream_id")
     if not _INCARNATION.fullmatch(request.incarnation):
-        raise InvalidArgument(
-            f"incarnation is {request.incarnation[:80]!r}: it must be lower-case hex", field="incarnation"
-        )
+        raise _no_incarnation("incarnation", request.incarnation)
     if not 0 < len(request.request_id) <= MAX_REQUEST_ID_CHARACTERS:
         raise InvalidArgument(
             f"request_id is {request.request_id[:80]!r}: it must hold 1 to {MAX_REQUEST_ID_CHARACTERS} "
@@ -72,6 +73,24 @@ def read_pull(request: pb.PullRequest) -> Task:
         )
     start = hashlib.sha256(f"{request.incarnation}/{request.request_id}".encode()).hexdigest()[:12]
     return Task(lane=Lane.LIVE, recording_id=stream_id, job_id=start, name=request.incarnation)
+
+
+def read_close(request: pb.CloseRequest) -> LiveSettings:
+    """Validate a CloseRequest; answers the stream, whose epoch and sequence are in the request."""
+    require_id(request.stream.stream_id, field="stream.stream_id")
+    if not _INCARNATION.fullmatch(request.stream.incarnation):
+        raise _no_incarnation("stream.incarnation", request.stream.incarnation)
+    for field, number in (("epoch", request.epoch), ("sequence", request.sequence)):
+        if number < 1:
+            raise InvalidArgument(f"{field} is {number}: it must be at least 1", field=field)
+    stream = request.stream
+    return LiveSettings(
+        stream_id=stream.stream_id,
+        incarnation=stream.incarnation,
+        container=Container.TS if stream.container == timeline_pb2.CONTAINER_TS else Container.CMAF,
+        target_duration_s=stream.target_duration_s,
+        part_target_s=stream.part_target_s,
+    )
 
 
 def write_pushed(pushed: Pushed, now: datetime) -> pb.IngestResponse:
@@ -94,6 +113,10 @@ def _stream_key(value: str, authorization: str) -> str:
             "stream_key is missing or too long: the stream's description names it", reason="WRONG_KEY"
         )
     return key
+
+
+def _no_incarnation(field: str, value: str) -> InvalidArgument:
+    return InvalidArgument(f"{field} is {value[:80]!r}: it must be lower-case hex", field=field)
 
 
 def _piece(request: pb.IngestRequest) -> bytes:

@@ -16,6 +16,7 @@ from transcoder import convert, convert_live
 from transcoder.domain.ladder import Rung
 from transcoder.domain.wholeness import join_promises, undeclared
 from transcoder.ingest.http_push import HEAD_S, HttpPush
+from transcoder.live.standby import Standby
 from transcoder.ports import Clock, JobQueue
 from transcoder.service_delete import Deletion
 from transcoder.service_intake import Intake
@@ -120,6 +121,7 @@ class IngestServicer(pb_grpc.IngestServiceServicer):
 
     pushes: HttpPush
     queue: JobQueue
+    standby: Standby
     clock: Clock
 
     async def Ingest(
@@ -136,3 +138,8 @@ class IngestServicer(pb_grpc.IngestServiceServicer):
     async def Pull(self, request: pb.PullRequest, context: Any) -> pb.PullResponse:
         await self.queue.publish(convert_live.read_pull(request))
         return pb.PullResponse()
+
+    async def Close(self, request: pb.CloseRequest, context: Any) -> pb.CloseResponse:
+        settings = convert_live.read_close(request)
+        await self.standby.end(settings, epoch=request.epoch, sequence=request.sequence)
+        return pb.CloseResponse()

@@ -16,7 +16,7 @@ from chassis.messaging import ensure_stream, jetstream
 from distributor.adapters.head_store import HeadStore, LedgerJournal
 from distributor.adapters.journal import BATCH_COUNT, Ack, Journal, Message
 from distributor.codec import read_record, write_entry
-from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
+from distributor.domain.entries import Ended, Entry, LedgerId, Opened, Record, StoredRecord
 from distributor.ports import Draft, Stored
 
 ALL_LEDGERS = layout.timeline_subject("*", "*")
@@ -86,10 +86,10 @@ class LedgerStore:
         return await self._append(ledger_id, opened, epoch=epoch, expected_sequence=expected_sequence)
 
     async def append_last(
-        self, ledger_id: LedgerId, *, epoch: int, owner: str, expected_sequence: int
+        self, ledger_id: LedgerId, entries: Sequence[Entry], *, epoch: int, owner: str, expected_sequence: int
     ) -> Stored:
-        """Store the record by which a new owner begins and everything ends; fails as `append` does."""
-        last = pb.Record(entries=[pb.Entry(opened=pb.Opened(owner=owner)), pb.Entry(ended=pb.Ended())])
+        """Store the record by which a new owner begins, appends, and ends everything; fails as `append`."""
+        last = pb.Record(entries=map(write_entry, (Opened(owner=owner), *entries, Ended())))
         return await self._append(ledger_id, last, epoch=epoch, expected_sequence=expected_sequence)
 
     async def find(self, ledger_id: LedgerId, *, after_sequence: int, request_id: str) -> int | None:

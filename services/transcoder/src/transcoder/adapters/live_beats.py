@@ -1,7 +1,7 @@
 """Signs of life on core NATS, which answers while JetStream elects: nothing is stored, and nothing decided.
 
 An owner listens where it beats. Who wants to know asks there: with no listener the server itself answers at
-once that nobody owns the stream.
+once that nobody owns the stream. Who wants a stream to end asks its owner in the same way.
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ class NatsBeats:
 
     @asynccontextmanager
     async def show(
-        self, stream_id: str, state: Callable[[], Beat], heard: Callable[[Beat], None]
+        self,
+        stream_id: str,
+        state: Callable[[], Beat],
+        *,
+        heard: Callable[[Beat], None],
+        stop: Callable[[], None],
     ) -> AsyncIterator[None]:
         """Beat, answer, and listen to others, for as long as the block lasts."""
         subject = layout.live_beat_subject(stream_id)
@@ -62,14 +67,22 @@ class NatsBeats:
             elif (beat := _read(message.data)) and beat.epoch != state().epoch:
                 heard(beat)
 
-        listening = await self._client.subscribe(subject, cb=take)
+        async def take_stop(message: Msg) -> None:
+            stop()
+            await self._publish(message.reply, state())
+
+        listening = (
+            await self._client.subscribe(subject, cb=take),
+            await self._client.subscribe(layout.live_stop_subject(stream_id), cb=take_stop),
+        )
         beating = asyncio.create_task(self._beat(subject, state))
         try:
             yield
         finally:
             await end_tasks(beating)
-            with suppress(nats.errors.Error):
-                await listening.unsubscribe()
+            for subscription in listening:
+                with suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
 
     async def _beat(self, subject: str, state: Callable[[], Beat]) -> None:
         while True:

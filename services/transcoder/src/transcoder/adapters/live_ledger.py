@@ -55,6 +55,9 @@ class LiveLedgerClient:
             timeline=await self._read(settings.stream_id, opened.stream.incarnation),
         )
 
+    async def read(self, settings: LiveSettings) -> LiveTimeline:
+        return await self._read(settings.stream_id, settings.incarnation)
+
     async def append(
         self,
         settings: LiveSettings,

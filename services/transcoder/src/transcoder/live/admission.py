@@ -9,7 +9,6 @@ from weakref import WeakValueDictionary
 
 from chassis.errors import AlreadyExists, FailedPrecondition, Unavailable, WeirError
 from chassis.telemetry import STREAM, log
-from transcoder.domain.announce import StreamEnd
 from transcoder.domain.live_settings import Beat, LiveSettings
 from transcoder.ingest.publication import PublishClaim
 from transcoder.live.ownership import Owners, taken_over
@@ -63,8 +62,7 @@ class Admission:
             FailedPrecondition, Unavailable: As `Ownership.append`.
         """
         if ownership := self._owners.find(stream_id):
-            async with ownership.turn:
-                await ownership.append([StreamEnd()])
+            await self._owners.end(ownership)
             await self._owners.release(ownership, FailedPrecondition("the stream has ended"))
 
     async def report(self, stream_id: str, error: str) -> None:

@@ -1,4 +1,7 @@
-"""Make whole what a run has left on the ledger: open segments are closed, what renditions lack are gaps."""
+"""Make whole what a run has left on the ledger: open segments are closed, what renditions lack are gaps.
+
+So nothing that was announced is withdrawn, be it that a run goes on elsewhere or that the stream ends.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import replace
 
 from chassis.errors import NotFound
 from chassis.telemetry import MSN, RENDITION, STREAM, log
+from transcoder.domain.announce import StreamEnd
 from transcoder.domain.live_timeline import PlacedSegment, Remains, close_runs
 from transcoder.live.ownership import Ownership
 from transcoder.live.storing import Shelf
@@ -32,6 +36,12 @@ class Closing:
         segments = [await self._segment(shelf, ownership, closing) for closing in closings]
         for first in range(0, len(segments), _ENTRIES_PER_RECORD):
             await ownership.append(segments[first : first + _ENTRIES_PER_RECORD])
+
+    async def end(self, ownership: Ownership) -> None:
+        """End a stream, once the run under way has come to its end; raises as `close`."""
+        async with ownership.turn:
+            await self.close(ownership)
+            await ownership.append([StreamEnd()])
 
     async def _segment(
         self, shelf: Shelf, ownership: Ownership, closing: Remains | PlacedSegment

@@ -32,12 +32,12 @@ class Feed:
         return self._loop.time() - self._last_s
 
     async def fill(self, pieces: AsyncIterator[bytes], *, silence_s: float) -> None:
-        """Take everything from a publisher, as fast as it is taken from here.
+        """Take everything from a publisher, as fast as it is taken from here, until either side ends it.
 
         Raises:
             DeadlineExceeded: Nothing came for `silence_s`.
         """
-        while True:
+        while not self._ended:
             try:
                 async with asyncio.timeout(silence_s):
                     piece = await anext(pieces)
@@ -50,9 +50,10 @@ class Feed:
             await self._put(piece)
 
     def end(self) -> None:
-        """Tell that no more will come."""
+        """Take no more: what has come is the end."""
         self._ended = True
         self._filled.set()
+        self._emptied.set()
 
     async def take(self) -> bytes:
         """Take all that is there, and wait for something if nothing is; empty: that was the end."""
@@ -68,10 +69,12 @@ class Feed:
     async def _put(self, piece: bytes) -> None:
         self._last_s = self._loop.time()
         self.first_time = self.first_time or self._clock()
-        while self._size_bytes >= LIMIT_BYTES:
+        while self._size_bytes >= LIMIT_BYTES and not self._ended:
             self._emptied.clear()
             await self._emptied.wait()
             self._last_s = self._loop.time()  # it was us who kept the publisher waiting
+        if self._ended:
+            return
         self._pieces.append(piece)
         self._size_bytes += len(piece)
         self._filled.set()

@@ -7,7 +7,7 @@ holds what it wants to append, and learns from the first append that is refused 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from transcoder.live.holding import hold
 from transcoder.live.ports import LiveBeats, LiveLedger, LiveSettingsSource, OpenedLive
 
 _OPEN_TRIES = 3
+_STOPPED = "STREAM_STOPPED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Ownership:
         self._protocol = ""
         self._loss: WeirError | None = None
         self._lost = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     @property
     def stream_id(self) -> str:
@@ -85,10 +87,28 @@ class Ownership:
         if self._feed is feed:
             self._feed = None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the stream is to end; its publisher is to be sent away."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Take no more media: what has come is the stream's end."""
+        self._stopped.set()
+        if self._feed:
+            self._feed.end()
+
+    async def until_stopped(self) -> None:
+        """Wait until the stream is to end; raises as `until_lost`."""
+        await self._stopped.wait()
+        if self._loss:
+            raise self._loss
+
     def lose(self, error: WeirError) -> None:
         """Give the stream up; whatever is done for it ends with this error."""
         self._loss = self._loss or error
         self._lost.set()
+        self._stopped.set()
 
     async def until_lost(self) -> None:
         """Wait for the loss, and raise why."""
@@ -123,15 +143,26 @@ class Ownership:
 
 
 class Owners:
-    """The streams that this process owns."""
+    """The streams that this process owns.
+
+    Args:
+        end: Ends a stream whole, once the run under way is over; see `live.closing.Closing.end`.
+    """
 
     def __init__(
-        self, *, ledger: LiveLedger, settings: LiveSettingsSource, beats: LiveBeats, rules: OwnerRules
+        self,
+        *,
+        ledger: LiveLedger,
+        settings: LiveSettingsSource,
+        beats: LiveBeats,
+        rules: OwnerRules,
+        end: Callable[[Ownership], Awaitable[None]],
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._beats = beats
         self._rules = rules
+        self.end = end
         self._owned: dict[str, tuple[Ownership, asyncio.Task[None]]] = {}
 
     def find(self, stream_id: str) -> Ownership | None:
@@ -190,27 +221,43 @@ class Owners:
         return await self._ledger.open(settings)
 
     async def _keep(self, ownership: Ownership) -> None:
-        """Beat for a stream, and look whether it is still wanted, until it is lost."""
+        """Beat for a stream, and look whether it is still wanted, until it is lost or has ended."""
 
         def heard(beat: Beat) -> None:
             if beat.incarnation == ownership.opened.incarnation and beat.epoch > ownership.opened.epoch:
                 ownership.lose(taken_over())
 
-        async with self._beats.show(ownership.stream_id, ownership.beat, heard):
+        beat, stop = ownership.beat, ownership.stop
+        async with self._beats.show(ownership.stream_id, beat, heard=heard, stop=stop):
             while not ownership.is_lost:
                 try:
                     async with asyncio.timeout(self._rules.look_s):
-                        await ownership.until_lost()
+                        await ownership.until_stopped()
                 except TimeoutError:
                     await self._look(ownership)
                 except WeirError:
                     break
+                else:
+                    await self._finish(ownership)
         log.info("live stream given up", **{STREAM: ownership.stream_id}, epoch=ownership.opened.epoch)
+
+    async def _finish(self, ownership: Ownership) -> None:
+        """Bring a stream that was stopped to its end; whoever stopped it makes good what fails here."""
+        try:
+            await self.end(ownership)
+        except WeirError as error:
+            log.warning("stream could not be ended", error=error.message, **{STREAM: ownership.stream_id})
+        ownership.lose(stopped())
 
     async def _look(self, ownership: Ownership) -> None:
         try:
             settings = await self._settings.get(ownership.stream_id)
-        except (FailedPrecondition, NotFound) as error:
+        except FailedPrecondition as error:
+            if error.reason == _STOPPED:
+                ownership.stop()
+            else:
+                ownership.lose(_as_loss(error))
+        except NotFound as error:
             ownership.lose(_as_loss(error))
         except WeirError as error:
             log.debug("settings cannot be read", error=error.message, **{STREAM: ownership.stream_id})
@@ -224,6 +271,11 @@ class Owners:
 def taken_over() -> FailedPrecondition:
     """Tell a publisher that another one has its place."""
     return FailedPrecondition("another publisher or another server took the stream over", reason="TAKEN_OVER")
+
+
+def stopped() -> FailedPrecondition:
+    """Tell a publisher that its stream was stopped."""
+    return FailedPrecondition("the stream was stopped: start it first", reason=_STOPPED)
 
 
 def _as_loss(error: WeirError) -> WeirError:

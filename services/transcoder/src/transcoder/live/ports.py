@@ -34,6 +34,9 @@ class LiveLedger(Protocol):
         FailedPrecondition: it has ended; Conflict: somebody else opened it at the same moment.
         """
 
+    async def read(self, settings: LiveSettings) -> LiveTimeline:
+        """Read what stands on a stream's ledger; NotFound if its incarnation is gone."""
+
     async def append(
         self,
         settings: LiveSettings,
@@ -70,9 +73,17 @@ class LiveBeats(Protocol):
         """Ask for the owner's present state; None if nobody answers."""
 
     def show(
-        self, stream_id: str, state: Callable[[], Beat], heard: Callable[[Beat], None]
+        self,
+        stream_id: str,
+        state: Callable[[], Beat],
+        *,
+        heard: Callable[[Beat], None],
+        stop: Callable[[], None],
     ) -> AbstractAsyncContextManager[None]:
-        """Answer for a stream and show its state regularly while the block lasts; hear of other owners."""
+        """Answer for a stream and show its state regularly while the block lasts.
+
+        `heard` is told of other owners; `stop` is called when somebody asks for the stream's end.
+        """
 
 
 class LiveEncode(Protocol):

@@ -21,7 +21,7 @@ from transcoder.live.announcing import Announcer
 from transcoder.live.closing import Closing
 from transcoder.live.feed import Feed
 from transcoder.live.head import Head, read_head
-from transcoder.live.ownership import Ownership
+from transcoder.live.ownership import Ownership, stopped
 from transcoder.live.ports import HeadProber, LiveEncode, LiveEncoder, LiveSettingsSource
 from transcoder.live.storing import Shelf
 from transcoder.live.together import together
@@ -94,6 +94,8 @@ class LiveSession:
         await asyncio.shield(self._work)
         if self._handed_over:
             raise _stopping()
+        if self._ownership.is_stopped:
+            raise stopped()
         self._filling.result()
 
     async def hand_over(self) -> None:
