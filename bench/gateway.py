@@ -275,14 +275,14 @@ def running_nginx(folder: Path, gateway_port: int) -> Iterator[int]:
 def running_envoy(folder: Path, gateway_port: int) -> Iterator[int]:
     """Run Envoy with the suite's configuration before the gateway, and nothing else behind it."""
     nobody, gateway = (Address(port=free_port()),), (Address(port=gateway_port),)
-    clusters = dict.fromkeys(
-        ("abr", "transcoder", "transcoder-rtmp", "distributor", "hls-gateway-grpc"), nobody
-    )
+    others = ("abr", "transcoder", "transcoder-rtmp", "transcoder-srt", "distributor", "hls-gateway-grpc")
+    clusters = dict.fromkeys(others, nobody)
     public, admin = free_port(), free_port()
     edge = Edge(
         public=Address(port=public),
         admin=Address(port=admin),
         rtmp=Address(port=free_port()),
+        srt=Address(port=free_port()),
         upstreams={**clusters, "hls-gateway": gateway},
         descriptors_path=programs.descriptors_path(),
     )

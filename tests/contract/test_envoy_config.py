@@ -19,6 +19,7 @@ PEERS = {
     "abr": ("abr", 50051),
     "transcoder": ("transcoder", 50052),
     "transcoder-rtmp": ("transcoder", 1935),
+    "transcoder-srt": ("transcoder", 8890),
     "distributor": ("distributor", 50053),
     "hls-gateway-grpc": ("hls-gateway", 50054),
     "hls-gateway": ("hls-gateway", 8081),
@@ -39,7 +40,7 @@ def test_envoy_accepts_what_production_mounts(tmp_path: Path) -> None:
 
 def test_envoy_accepts_what_a_local_run_with_replicas_uses(tmp_path: Path) -> None:
     replicas = (Address(port=1), Address(port=2))
-    _validate(local_config(8080, 9901, 1935, dict.fromkeys(PEERS, replicas)), tmp_path)
+    _validate(local_config(8080, 9901, 1935, 8890, dict.fromkeys(PEERS, replicas)), tmp_path)
 
 
 def test_peers_are_called_by_their_production_names() -> None:

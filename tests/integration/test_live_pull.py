@@ -19,9 +19,11 @@ from weir.timeline.v1 import timeline_pb2 as pb
 from weir.transcoder.v1 import transcoder_pb2 as tc
 
 from support.distributor import Distributor, running_distributor
+from support.live_sources import growing_playlist
 from support.media import run_ffmpeg
 from support.nats import NatsServer
 from support.ports import free_base
+from support.rtsp_server import Manners, rtsp_server
 from support.transcoder import Transcoder, running_transcoder, small_film, transcoder_process, until
 
 SMALL = [media_pb2.Rung(name="Small", width_pixels=160, height_pixels=90, video_bps=150_000)]
@@ -123,16 +125,28 @@ def served(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-async def test_hls_is_pulled(nats_server: NatsServer, tmp_path: Path) -> None:
-    (tmp_path / "www").mkdir()
-    source = small_film(tmp_path, seconds=6)
-    playlist = tmp_path / "www" / "index.m3u8"
-    run_ffmpeg("-i", str(source), "-c", "copy", "-f", "hls", "-hls_time", "2", str(playlist))
-    with served(tmp_path / "www") as url:
+async def test_live_hls_is_pulled(nats_server: NatsServer, tmp_path: Path) -> None:
+    www = tmp_path / "www"
+    www.mkdir()
+    with served(www) as url, growing_playlist(www):
         async with front(nats_server.url, tmp_path / "objects") as transcoder:
             await start(transcoder, pull_url=f"{url}/index.m3u8")
-            await until_segments(transcoder.distributor, 2)
+            await until_segments(transcoder.distributor, 3)
             await transcoder.distributor.streams.StopStream(api.StopStreamRequest(stream_id="cam"))
+
+
+async def test_a_camera_is_pulled_with_its_sound(nats_server: NatsServer, tmp_path: Path) -> None:
+    async with (
+        rtsp_server(tmp_path, Manners(user="me:secret")) as port,
+        front(nats_server.url, tmp_path / "objects") as transcoder,
+    ):
+        await start(transcoder, pull_url=f"rtsp://me:secret@127.0.0.1:{port}/cam")
+        await until_segments(transcoder.distributor, 2)
+        records = (await snapshot(transcoder.distributor)).records
+        entries = [entry for record in records for entry in record.entries]
+        begun = {entry.rendition.rendition_id for entry in entries if entry.HasField("rendition")}
+        assert begun >= {"Small", "audio"}
+        await transcoder.distributor.streams.StopStream(api.StopStreamRequest(stream_id="cam"))
 
 
 async def test_private_addresses_are_refused(nats_server: NatsServer, tmp_path: Path) -> None:

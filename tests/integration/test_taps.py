@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import subprocess
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
 from chassis.errors import InvalidArgument, Unavailable
+from chassis.lifecycle import end_tasks
+from support.live_sources import rtmp_source, srt_source
 from support.media import packets
+from support.ports import free_ports
+from support.rtsp_server import Manners, rtsp_server
 from support.scripted import Response, ScriptedHttp
-from support.transcoder import small_film
+from support.transcoder import small_film, until
 from transcoder.adapters.http_guard import http_guard
-from transcoder.adapters.tap import TapSettings, UrlTap
-from transcoder.adapters.tap_command import build_url_command
+from transcoder.adapters.stream_guard import stream_guard
+from transcoder.adapters.tap import SrtListener, TapSettings, UrlTap
+from transcoder.adapters.tap_command import build_script_command, write_url_script
 from transcoder.domain.pull_url import parse_pull_url
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+ENOUGH_BYTES = 100_000
 
 
 @pytest.fixture
@@ -65,23 +74,21 @@ async def test_public_host_is_asked_for_what_was_named(web: ScriptedHttp) -> Non
 
 @pytest.mark.parametrize("allow_private", [False, True])
 async def test_ffmpeg_asks_the_guard_for_what_a_playlist_names(
-    web: ScriptedHttp, *, allow_private: bool
+    web: ScriptedHttp, tmp_path: Path, *, allow_private: bool
 ) -> None:
     """The playlist comes from elsewhere; the segment that it names lies inside our networks."""
-    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:{web.port}/secret.ts\n"
+    playlist = tmp_path / "index.m3u8"
+    playlist.write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:{web.port}/secret.ts\n#EXT-X-ENDLIST\n"
+    )
+    source = parse_pull_url(f"http://127.0.0.1:{web.port}/index.m3u8")
+    script = write_url_script(source, f"file:{playlist}").replace(b"'http,", b"'file,http,")
     async with http_guard(allow_private=allow_private) as proxy_url:
-        command = build_url_command(
-            *(FFMPEG, f"http://127.0.0.1:{web.port}/index.m3u8", "http", "pipe:1"),
-            progress_url="pipe:2",
-            proxy_url=proxy_url,
+        command = build_script_command(
+            FFMPEG, "pipe:1", progress_url="pipe:2", container="mpegts", proxy_url=proxy_url
         )
-        here = [*command]
-        here[here.index("-protocol_whitelist") + 1] += ",pipe"
-        here[here.index("-i") + 1] = "pipe:0"
-        here[here.index("-re")] = "-f"
-        here.insert(here.index("-f") + 1, "hls")  # a pipe has no name that tells
         await asyncio.to_thread(
-            subprocess.run, here, input=playlist.encode(), capture_output=True, check=False, timeout=30
+            subprocess.run, command, input=script, capture_output=True, check=False, timeout=30
         )
     assert {request.path for request in web.requests} == ({"/secret.ts"} if allow_private else set())
 
@@ -103,10 +110,124 @@ async def test_source_that_cannot_be_had_is_told_without_its_password(web: Scrip
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["file:///etc/passwd", "concat:a|b", "http:///x", "http://h:99999/", "srt://h:1?mode=listener", "x"],
-)
-def test_other_urls_are_refused(url: str) -> None:
-    with pytest.raises(InvalidArgument, match="pull_url must"):
-        parse_pull_url(url)
+async def watch(url: str) -> Counter[str]:
+    """Tap a live source for a second or two; how many packets of which codec came."""
+    tap = UrlTap(TapSettings(allow_private=True, silence_s=5), FFMPEG, url)
+    data = b""
+    async with asyncio.timeout(30), aclosing(_begun(tap)) as pieces:
+        async for piece in pieces:
+            data += piece
+            if len(data) > ENOUGH_BYTES:
+                break
+    return Counter(packet.stream.codec.name for packet in packets(data))
+
+
+async def _begun(tap: UrlTap) -> AsyncGenerator[bytes]:
+    """Ask until the source is there."""
+    while True:
+        with suppress(Unavailable):
+            async with aclosing(tap.pieces()) as pieces:
+                async for piece in pieces:
+                    yield piece
+                return
+        await asyncio.sleep(0.1)
+
+
+async def test_rtmp_is_pulled() -> None:
+    with rtmp_source("/live/cam?token=a%2Fb") as url:
+        counts = await watch(url)
+    assert (counts["h264"] > 20, counts["aac"] > 20) == (True, True)
+
+
+async def test_srt_is_pulled() -> None:
+    with srt_source("correct-horse") as url:
+        counts = await watch(url)
+    assert (counts["h264"] > 20, counts["aac"] > 20) == (True, True)
+
+
+async def test_a_camera_is_pulled_by_rtsp_with_its_password_and_its_sound(tmp_path: Path) -> None:
+    manners = Manners(user="me:it's")
+    async with rtsp_server(tmp_path, manners) as port:
+        counts = await watch(f"rtsp://me:it's@localhost:{port}/cam?channel=1")
+    assert (counts["h264"] > 20, counts["pcm_mulaw"] > 20) == (True, True)
+    assert manners.requests[-1].startswith("TEARDOWN")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of localhost, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    made = subprocess.run(
+        [*argv, *names, "-days", "2", "-keyout", "-", "-out", "-"], capture_output=True, check=True
+    )
+    path.write_bytes(made.stdout)
+    return path
+
+
+async def test_a_camera_behind_tls_is_spoken_to_if_its_certificate_is_trusted(
+    tmp_path: Path, certificate: Path
+) -> None:
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate)
+    async with rtsp_server(tmp_path, Manners(), served) as port:
+        trust = ssl.create_default_context(cafile=str(certificate))
+        url = parse_pull_url(f"rtsps://localhost:{port}/cam")
+        async with stream_guard(url, allow_private=True, trust=trust) as guard:
+            reader, writer = await asyncio.open_connection("127.0.0.1", guard.port)
+            writer.write(b"OPTIONS rtsp://camera/cam RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+            assert await reader.readline() == b"RTSP/1.0 200 OK\r\n"
+            writer.close()
+        with pytest.raises(Unavailable, match="certificate is not trusted"):
+            await tap_once(url.url)
+
+
+async def tap_once(url: str, *, allow_private: bool = True) -> None:
+    """Take what a source gives, or fail as it does."""
+    async for _ in UrlTap(TapSettings(allow_private=allow_private, silence_s=5), FFMPEG, url).pieces():
+        pass
+
+
+async def test_an_rtsp_server_may_not_send_us_elsewhere(tmp_path: Path) -> None:
+    inside = Manners()
+    async with rtsp_server(tmp_path, inside) as secret_port:
+        manners = Manners(redirect_to=f"rtsp://127.0.0.1:{secret_port}/secret")
+        async with rtsp_server(tmp_path, manners) as port:
+            with pytest.raises(InvalidArgument, match="redirects to another place"):
+                await tap_once(f"rtsp://localhost:{port}/cam")
+    assert inside.requests == []
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp", "srt"])
+async def test_nobody_is_connected_to_inside_our_networks(scheme: str) -> None:
+    with pytest.raises(InvalidArgument, match="not a public address"):
+        await tap_once(f"{scheme}://localhost:1/a", allow_private=False)
+
+
+async def test_a_server_that_is_away_is_told_as_such() -> None:
+    with pytest.raises(Unavailable, match=r"cannot be reached: .*refused"):
+        await tap_once("rtmp://localhost:1/live/key")
+
+
+async def test_nobody_on_this_machine_reads_a_secret_from_our_command() -> None:
+    pieces = SrtListener(TapSettings(silence_s=5), passphrase="correct-horse").listen(free_ports(1)[0])
+    waiting = asyncio.ensure_future(anext(pieces))
+    try:
+        await until(is_tap_running)
+        assert not any(b"correct-horse" in command for command in taps_running())
+    finally:
+        await end_tasks(waiting)
+
+
+async def is_tap_running() -> bool:
+    return bool(taps_running())
+
+
+def taps_running() -> list[bytes]:
+    """The commands of all taps on this machine, as everybody may read them."""
+    found: list[bytes] = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes())
+    return [command for command in found if b"concat" in command and b"pipe:0" in command]

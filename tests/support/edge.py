@@ -20,7 +20,7 @@ from weir_cli.envoy_config import Edge, fit_config
 
 GRPC_CLUSTERS = ("abr", "transcoder", "distributor", "hls-gateway-grpc")
 MEDIA_CLUSTER = "hls-gateway"
-RTMP_CLUSTER = "transcoder-rtmp"
+PUBLISHERS_CLUSTERS = ("transcoder-rtmp", "transcoder-srt")
 START_TIMEOUT_S = 15.0
 
 
@@ -85,24 +85,28 @@ def running_door(folder: Path, edit: Callable[[str], str] = str) -> Iterator[Doo
         stack.callback(media.stop)
         for peer in peers.values():
             stack.callback(peer.stop)
-        public, admin, rtmp = free_ports(3)
+        public, admin, rtmp, srt = free_ports(4)
         upstreams = {name: (Address(port=peer.port),) for name, peer in peers.items()}
         upstreams[MEDIA_CLUSTER] = (Address(port=media.port),)
-        upstreams[RTMP_CLUSTER] = (Address(port=media.port),)  # any server will do: its bytes pass unread
+        for name in PUBLISHERS_CLUSTERS:  # any server will do: its bytes pass unread
+            upstreams[name] = (Address(port=media.port),)
         config = folder / "envoy.yaml"
-        config.write_text(edit(local_config(public, admin, rtmp, upstreams)))
+        config.write_text(edit(local_config(public, admin, rtmp, srt, upstreams)))
         process = stack.enter_context(_running_envoy(config, folder / "envoy.log"))
         door = Door(public, admin, peers, media, folder / "envoy.log", process)
         door.wait_until("/readyz", 200)
         yield door
 
 
-def local_config(public: int, admin: int, rtmp: int, upstreams: Mapping[str, tuple[Address, ...]]) -> str:
+def local_config(
+    public: int, admin: int, rtmp: int, srt: int, upstreams: Mapping[str, tuple[Address, ...]]
+) -> str:
     """Fit the suite's configuration to ports of this test."""
     edge = Edge(
         public=Address(port=public),
         admin=Address(port=admin),
         rtmp=Address(port=rtmp),
+        srt=Address(port=srt),
         upstreams=upstreams,
         descriptors_path=programs.descriptors_path(),
     )

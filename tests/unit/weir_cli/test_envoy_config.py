@@ -11,11 +11,15 @@ from weir_cli.address import Address
 from weir_cli.envoy_config import Edge, fit_config
 
 PRODUCTION = programs.envoy_config_path().read_text()
-CLUSTERS = ("abr", "transcoder", "transcoder-rtmp", "distributor", "hls-gateway-grpc", "hls-gateway")
+CLUSTERS = (
+    *("abr", "transcoder", "transcoder-rtmp", "transcoder-srt", "distributor"),
+    *("hls-gateway-grpc", "hls-gateway"),
+)
 EDGE = Edge(
     public=Address(port=1),
     admin=Address(port=2),
     rtmp=Address(port=3),
+    srt=Address(port=4),
     upstreams={name: (Address(port=10 + number),) for number, name in enumerate(CLUSTERS)},
     descriptors_path="/here/descriptors.pb",
 )
@@ -51,7 +55,7 @@ def test_local_runs_differ_only_in_addresses_and_the_descriptors_path() -> None:
 
 def test_nothing_local_is_reachable_from_another_machine() -> None:
     config = _load(fit_config(PRODUCTION, EDGE))
-    addresses = {found["address"] for found in _holders(config, "port_value")}
+    addresses = {found["address"] for found in _holders(config, "port_value") if "address" in found}
     assert addresses == {"127.0.0.1"}
 
 
@@ -61,6 +65,21 @@ def test_several_replicas_are_listed_one_by_one() -> None:
     abr = _load(fit_config(PRODUCTION, edge))["static_resources"]["clusters"][0]
     assert (abr["name"], abr["type"]) == ("abr", "STATIC")
     assert [found["port_value"] for found in _holders(abr, "port_value")] == [21, 31]
+
+
+def test_transcoders_that_take_datagrams_are_asked_by_grpc_whether_they_are_well() -> None:
+    replicas, asked = (Address(port=21), Address(port=31)), (Address(port=22), Address(port=32))
+    edge = replace(
+        EDGE,
+        upstreams={**EDGE.upstreams, "transcoder-srt": replicas},
+        checked={"transcoder-srt": asked},
+    )
+    clusters = _load(fit_config(PRODUCTION, edge))["static_resources"]["clusters"]
+    (found,) = (cluster for cluster in clusters if cluster["name"] == "transcoder-srt")
+    places = [entry["endpoint"] for entry in found["load_assignment"]["endpoints"][0]["lb_endpoints"]]
+    assert [place["address"]["socket_address"]["port_value"] for place in places] == [21, 31]
+    assert {place["address"]["socket_address"]["protocol"] for place in places} == {"UDP"}
+    assert [place["health_check_config"]["port_value"] for place in places] == [22, 32]
 
 
 def test_a_cluster_without_addresses_is_named() -> None:

@@ -35,7 +35,9 @@ def _cluster_ports(plan: Plan, name: str) -> tuple[str, list[int]]:
 
 
 def _ports(plan: Plan) -> list[int]:
-    return [address.port for process in plan.processes for address in process.listens]
+    return [
+        address.port for process in plan.processes for address in (*process.listens, *process.listens_udp)
+    ]
 
 
 def test_one_of_each_on_ports_that_follow_from_the_public_one() -> None:
@@ -98,8 +100,11 @@ def test_replicas_do_not_share_scratch_space() -> None:
 def test_publishers_reach_every_transcoder_through_the_door() -> None:
     plan = _plan(replicas={Kind.TRANSCODER: 2})
     assert _environment(plan, "transcoder-2")["WEIR_RTMP_ADDRESS"] == "127.0.0.1:8110"
-    assert _environment(plan, "transcoder-2")["WEIR_SRT_ADDRESS"] == "127.0.0.1:8111"
+    assert _environment(plan, "transcoder-2")["WEIR_SRT_ADDRESS"] == "127.0.0.1:8112"
     assert _cluster_ports(plan, "transcoder-rtmp") == ("STATIC", [8090, 8110])
+    assert _cluster_ports(plan, "transcoder-srt") == ("STATIC", [8092, 8112])
+    (envoy,) = plan.of_kind(Kind.ENVOY)
+    assert [str(address) for address in envoy.listens_udp] == ["127.0.0.1:8091"]
 
 
 def test_envoy_spreads_over_all_replicas() -> None:

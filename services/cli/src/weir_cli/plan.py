@@ -32,7 +32,7 @@ STOP_ORDER = (Kind.ENVOY, Kind.GATEWAY, Kind.TRANSCODER, Kind.ABR, Kind.DISTRIBU
 
 # Offsets from the public port.
 _NATS, _ABR, _TRANSCODER, _DISTRIBUTOR, _GATEWAY_GRPC, _GATEWAY_HTTP, _ADMIN, _NATS_MONITOR = range(1, 9)
-_RTMP, _TRANSCODER_RTMP, _TRANSCODER_SRT = 9, 10, 11
+_RTMP, _TRANSCODER_RTMP, _SRT, _TRANSCODER_SRT = range(9, 13)
 _GRPC_OFFSETS = {
     Kind.ABR: _ABR,
     Kind.TRANSCODER: _TRANSCODER,
@@ -180,10 +180,7 @@ def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) 
 
 
 def _ingest_addresses(wishes: Wishes, replica: int) -> tuple[Address, Address]:
-    """Where a transcoder takes publishers, by RTMP and by SRT.
-
-    Those by SRT reach the first transcoder past the door, which could not tell when it is away.
-    """
+    """Where a transcoder takes publishers, by RTMP and by SRT."""
     return wishes.address(_TRANSCODER_RTMP, replica), wishes.address(_TRANSCODER_SRT, replica)
 
 
@@ -193,7 +190,7 @@ def _shared_variables(wishes: Wishes) -> dict[str, str]:
         "WEIR_STORAGE_URL": wishes.storage_url or f"file://{wishes.data / 'objects'}",
         "WEIR_LOG_FORMAT": wishes.log_format,
         "WEIR_RTMP_PUBLIC_URL": f"rtmp://{wishes.address(_RTMP)}",
-        "WEIR_SRT_PUBLIC_URL": f"srt://{wishes.address(_TRANSCODER_SRT)}",
+        "WEIR_SRT_PUBLIC_URL": f"srt://{wishes.address(_SRT)}",
         "WEIR_HTTP_PUBLIC_URL": f"http://{wishes.address(0)}",
         "WEIR_ABR_ADDRESS": _target(wishes.addresses(Kind.ABR, _ABR)),
         "WEIR_TRANSCODER_ADDRESS": _target(wishes.addresses(Kind.TRANSCODER, _TRANSCODER)),
@@ -221,6 +218,7 @@ def _plan_envoy(config_path: Path, wishes: Wishes, programs: Programs) -> Proces
         argv=tuple(argv),
         environment=wishes.environment,
         listens=(public, admin, rtmp),
+        listens_udp=(wishes.address(_SRT),),
         http_health=f"http://{public}/readyz",
     )
 
@@ -231,11 +229,14 @@ def _plan_edge(wishes: Wishes, programs: Programs) -> Edge:
         public=wishes.address(0),
         admin=wishes.address(_ADMIN),
         rtmp=wishes.address(_RTMP),
+        srt=wishes.address(_SRT),
         upstreams={
             **upstreams,
             "transcoder-rtmp": wishes.addresses(Kind.TRANSCODER, _TRANSCODER_RTMP),
+            "transcoder-srt": wishes.addresses(Kind.TRANSCODER, _TRANSCODER_SRT),
             "hls-gateway": wishes.addresses(Kind.GATEWAY, _GATEWAY_HTTP),
             "hls-gateway-grpc": wishes.addresses(Kind.GATEWAY, _GATEWAY_GRPC),
         },
+        checked={"transcoder-srt": upstreams[Kind.TRANSCODER]},
         descriptors_path=programs.descriptors,
     )

@@ -27,7 +27,7 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 async def http_guard(*, allow_private: bool) -> AsyncIterator[str]:
     """Run a proxy on a port of this machine for the time of a block, which gets its URL."""
     guard = _Guard(allow_private=allow_private)
-    server = await asyncio.start_server(guard.serve, "127.0.0.1", 0, limit=_HEAD_BYTES)
+    server = await asyncio.start_server(guard.accept, "127.0.0.1", 0, limit=_HEAD_BYTES)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
@@ -46,12 +46,13 @@ class _Guard:
         if self._tasks:
             await end_tasks(*self._tasks)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one connection."""
-        task = asyncio.current_task()
-        if task:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
                 await self._forward(reader, writer)

@@ -10,15 +10,29 @@ import imageio_ffmpeg
 
 from chassis.errors import InvalidArgument, NotFound, Unavailable
 from transcoder.adapters.ffmpeg_process import FfmpegProcess, FfmpegStalledError, ProcessLimits, run_ffmpeg
-from transcoder.adapters.http_guard import http_guard
-from transcoder.adapters.public_hosts import resolve_public
-from transcoder.adapters.tap_command import build_file_command, build_listener_command, build_url_command
+from transcoder.adapters.reach import reach
+from transcoder.adapters.tap_command import (
+    build_file_command,
+    build_script_command,
+    choose_container,
+    write_listener_script,
+    write_url_script,
+)
 from transcoder.domain.live_settings import PullSource
 from transcoder.domain.pull_url import parse_pull_url
 from transcoder.ports import RecordingStore, SourceFiles
 
 _MEMORY_BYTES = 4 << 30
 _Build = Callable[[Sequence[str], str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What ffmpeg reads from its stdin."""
+
+    text: bytes = b""
+    secrets: tuple[str, ...] = ()
+    """What of it is told to nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,28 +70,31 @@ class Taps:
 class UrlTap:
     """Taps a URL; see `live.ports.Tap`."""
 
-    demuxer = "mpegts"
-
     def __init__(self, settings: TapSettings, ffmpeg_path: str, url: str) -> None:
         self._settings = settings
         self._ffmpeg_path = ffmpeg_path
         self._url = url
+        self.demuxer = choose_container(url)
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        url, allow_private = parse_pull_url(self._url), self._settings.allow_private
-        await resolve_public(url.host, url.port, allow_private=allow_private)
-        async with http_guard(allow_private=allow_private) as proxy_url:
+        url = parse_pull_url(self._url)
+        async with reach(url, allow_private=self._settings.allow_private) as place:
 
             def build(urls: Sequence[str], progress_url: str) -> Sequence[str]:
-                return build_url_command(
-                    *(self._ffmpeg_path, url.url, url.scheme, urls[0]),
+                return build_script_command(
+                    *(self._ffmpeg_path, urls[0]),
                     progress_url=progress_url,
-                    proxy_url=proxy_url,
+                    container=self.demuxer,
+                    proxy_url=place.proxy_url,
                 )
 
-            async with aclosing(_pieces(build, self._settings.limits, secret=url.url)) as pieces:
-                async for piece in pieces:
-                    yield piece
+            script = Script(text=write_url_script(url, place.url), secrets=(url.url, place.url))
+            try:
+                async with aclosing(_pieces(build, self._settings.limits, script)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            except Unavailable as error:
+                raise place.failure() or error from error
 
 
 class RecordingTap:
@@ -133,29 +150,36 @@ class SrtListener:
 
     def listen(self, port: int) -> AsyncGenerator[bytes]:
         """Wait for a caller, and yield what it sends as MPEG-TS."""
+        script = Script(text=write_listener_script(port, passphrase=self._passphrase))
 
         def build(urls: Sequence[str], progress_url: str) -> Sequence[str]:
-            return build_listener_command(
-                *(self._ffmpeg_path, port, urls[0]), progress_url=progress_url, passphrase=self._passphrase
+            return build_script_command(
+                self._ffmpeg_path, urls[0], progress_url=progress_url, container="mpegts"
             )
 
-        return _pieces(build, self._settings.limits)
+        return _pieces(build, self._settings.limits, script)
 
 
-async def _pieces(build: _Build, limits: ProcessLimits, *, secret: str = "") -> AsyncGenerator[bytes]:
-    """Take what a tap's ffmpeg hands on; its last words are told without the secret."""
-    async with run_ffmpeg(build, output_count=1, limits=limits, on_progress=lambda _: None) as process:
+async def _pieces(build: _Build, limits: ProcessLimits, script: Script = Script()) -> AsyncGenerator[bytes]:
+    """Take what a tap's ffmpeg hands on; its last words are told without the secrets."""
+    async with run_ffmpeg(
+        build, output_count=1, limits=limits, on_progress=lambda _: None, is_fed=True
+    ) as process:
+        await process.write(script.text)
+        process.end_input()
         try:
             async with aclosing(process.outputs()) as outputs:
                 async for _, piece in outputs:
                     yield piece
             status = await process.wait()
         except (FfmpegStalledError, TimeoutError) as error:
-            raise _away(process, secret) from error
+            raise _away(process, script) from error
         if status:
-            raise _away(process, secret)
+            raise _away(process, script)
 
 
-def _away(process: FfmpegProcess, secret: str) -> Unavailable:
-    words = process.last_words.replace(secret, "the source") if secret else process.last_words
+def _away(process: FfmpegProcess, script: Script) -> Unavailable:
+    words = process.last_words
+    for secret in script.secrets:
+        words = words.replace(secret, "the source")
     return Unavailable(f"the source cannot be had: {words or 'it is silent'}", reason="SOURCE_AWAY")
