@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from support.follower import Follower
-from support.live_publisher import plan_publisher
+from support.live_publisher import plan_publisher, publishing_live
 from support.live_suite import LiveSuite
 from support.stack import Stack, running_stack
 from support.transcoder import small_film
@@ -27,6 +27,7 @@ REPLICAS = {Kind.TRANSCODER: 2, Kind.GATEWAY: 2, Kind.DISTRIBUTOR: 2}
 # From the kill until the next owner has opened the stream; heard in a log that is read 20 times a second.
 TAKE_OVER_S = 5.5
 ON_S = 30.0  # how long a shared machine may take to go on
+STORAGE_AWAY_S = 12.0
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +77,41 @@ def test_a_publisher_that_drops_comes_back_to_another_transcoder(live: LiveSuite
     assert viewer.breaks == 1
 
 
-@pytest.mark.parametrize("via", ["rtmp", "http"])
-def test_the_owner_is_killed_again_and_again(live: LiveSuite, via: str) -> None:
-    stream = live.create(f"killed-{via}")
+@pytest.mark.parametrize(
+    ("via", "container", "count"),
+    [("rtmp", "cmaf", 2), ("http", "cmaf", 2), ("srt", "cmaf", 1), ("rtmp", "ts", 1)],
+)
+def test_the_owner_is_killed_again_and_again(live: LiveSuite, via: str, container: str, count: int) -> None:
+    stream = live.create(f"killed-{via}-{container}", container=container)
     with live.publish(stream, via=via), live.follow(stream) as viewer:
-        for number in range(1, 3):
+        for number in range(1, count + 1):
             epoch, owner = live.owner(stream)
-            with pause_told(viewer, f"owner SIGKILL, {via} push"):
+            with pause_told(viewer, f"owner SIGKILL, {via} push, {container}"):
                 pid = live.stack.kill(owner)
                 live.wait_owner(stream, epoch, ON_S)
                 viewer.wait_segments(2, ON_S)
             live.stack.wait_restarted(owner, pid)
             assert viewer.breaks >= number
+
+
+def test_a_publisher_that_asks_for_it_takes_the_place_of_a_living_one(
+    live: LiveSuite, tmp_path: Path
+) -> None:
+    stream = live.create("taken-over")
+    with live.publish(stream, to="transcoder", faithful=False) as first, live.follow(stream) as viewer:
+        other = live.rtmp_url(stream, to="transcoder-2")
+        with publishing_live(other, tmp_path / "refused.log") as refused:
+            refused.wait_gone()
+        assert live.owner(stream) == (1, "transcoder")
+        with (
+            pause_told(viewer, "another publisher takes over"),
+            publishing_live(f"{other}?take_over=1", tmp_path / "second.log") as second,
+        ):
+            assert live.wait_owner(stream, 1, ON_S) == (2, "transcoder-2")
+            first.wait_gone()
+            viewer.wait_segments(2, ON_S)
+            assert second.is_running
+    assert viewer.breaks == 1
 
 
 def test_an_owner_that_was_frozen_is_refused_when_it_thaws(live: LiveSuite) -> None:
@@ -231,6 +255,28 @@ def test_while_nats_is_away_viewers_read_from_memory_and_nothing_is_lost(live: L
                 time.sleep(0.2)
             live.stack.release("nats")
             viewer.wait_segments(6, 2 * ON_S)
+    assert (viewer.breaks, viewer.gaps_count) == (0, 0)
+
+
+def test_while_storage_is_away_live_is_held_and_what_is_not_in_memory_is_told(live: LiveSuite) -> None:
+    stream, unseen = live.create("storage-away"), live.create("storage-unseen")
+    with (
+        live.publish(unseen),
+        live.publish(stream),
+        live.follow(stream, segments=3) as viewer,
+    ):
+        segment = live.first_segment(unseen)
+        playlists = [f"/hls/storage-away/{name}" for name in viewer.laws]
+        with pause_told(viewer, f"object storage away for {STORAGE_AWAY_S:g} s"):
+            with live.stack.without_storage():
+                deadline = time.monotonic() + STORAGE_AWAY_S
+                while time.monotonic() < deadline:
+                    assert {live.status_of(path) for path in playlists} == {200}
+                    status, headers = live.ask(segment)
+                    assert (status, "retry-after" in headers) == (503, True)
+                    time.sleep(0.5)
+            viewer.wait_segments(6, 2 * ON_S)
+        assert live.status_of(segment) == 200
     assert (viewer.breaks, viewer.gaps_count) == (0, 0)
 
 

@@ -7,10 +7,11 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from support.follower import Follower, following
 from support.live_publisher import LivePublisher, publishing_live
@@ -74,13 +75,26 @@ class LiveSuite:
         with urllib.request.urlopen(self.stack.url + path, timeout=30) as response:  # noqa: S310
             return bytes(response.read())
 
-    def status_of(self, path: str) -> int:
-        """How a viewer's request is answered."""
+    def ask(self, path: str) -> tuple[int, Mapping[str, str]]:
+        """How a viewer's request is answered: status and headers, their names in small letters."""
         try:
             with urllib.request.urlopen(self.stack.url + path, timeout=30) as response:  # noqa: S310
-                return int(response.status)
+                return int(response.status), {name.lower(): text for name, text in response.headers.items()}
         except urllib.error.HTTPError as error:
-            return error.code
+            return error.code, {name.lower(): text for name, text in error.headers.items()}
+
+    def status_of(self, path: str) -> int:
+        """How a viewer's request is answered."""
+        return self.ask(path)[0]
+
+    def first_segment(self, stream: Any, *, within_s: float = 30.0) -> str:
+        """Wait for a stream's first segment; its path, of which nobody has read a byte."""
+        playlist = f"/hls/{stream['stream_id']}/variants/Small/playlist.m3u8"
+        deadline = time.monotonic() + within_s
+        while self.status_of(playlist) != 200 or not (found := _segments(self.read(playlist).decode())):
+            assert time.monotonic() < deadline, f"{playlist} has no segment"
+            time.sleep(0.2)
+        return urljoin(playlist, found[0])
 
     def rtmp_url(self, stream: Any, *, to: str = "") -> str:
         """Where to push a stream by RTMP: through the door, or right to one transcoder."""
@@ -130,3 +144,7 @@ class LiveSuite:
             assert time.monotonic() < deadline, f"nobody took {stream['stream_id']} over from {owner}"
             time.sleep(0.05)
         return owner
+
+
+def _segments(playlist: str) -> list[str]:
+    return [line for line in playlist.splitlines() if line and not line.startswith("#")]

@@ -104,6 +104,18 @@ class Stack:
         """Start a held process; return when it is healthy."""
         self._do(self._supervisor.release(name))
 
+    @contextmanager
+    def without_storage(self) -> Iterator[None]:
+        """Let object storage fail for the time of a block: where its folder was, there is none."""
+        away = self.objects.with_name("objects-away")
+        self.objects.rename(away)
+        self.objects.touch()  # a folder would be made anew
+        try:
+            yield
+        finally:
+            self.objects.unlink()
+            away.rename(self.objects)
+
     def wait_healthy(self, *names: str) -> None:
         """Wait until these processes are healthy; without names, all of them."""
         processes = [process for process in self.plan.processes if process.name in (names or self.names)]
