@@ -114,8 +114,8 @@ async def test_a_stopping_distributor_says_so_before_it_stops(nats_server: NatsS
 
 async def test_folds_are_held_for_as_many_ledgers_as_is_set(nats_server: NatsServer) -> None:
     config = DistributorConfig(nats_url=nats_server.url, storage_url="memory:", fold_cache_count=2)
-    async with connect(config, name="test") as client, open_channel(config.transcoder_address) as transcoders:
-        room = await build(config, client, transcoders)
+    async with connect(config, name="test") as client, open_channel("127.0.0.1:1") as nobody:
+        room = await build(config, client, nobody, nobody)
         async with (
             serve("127.0.0.1:0", room.register, services=SERVICES, grace_s=0) as (_, port),
             open_channel(f"127.0.0.1:{port}") as channel,

@@ -343,8 +343,8 @@ async def test_a_hundred_watchers_hear_the_same(distributor: Distributor) -> Non
 
 async def test_watchers_share_a_tail_and_the_last_one_ends_it(nats_server: NatsServer) -> None:
     config = DistributorConfig(nats_url=nats_server.url, storage_url="memory:")
-    async with connect(config, name="test") as client, open_channel(config.transcoder_address) as transcoders:
-        room = await build(config, client, transcoders)
+    async with connect(config, name="test") as client, open_channel("127.0.0.1:1") as nobody:
+        room = await build(config, client, nobody, nobody)
         async with (
             serve("127.0.0.1:0", room.register, services=SERVICES, grace_s=0) as (_, port),
             open_channel(f"127.0.0.1:{port}") as channel,

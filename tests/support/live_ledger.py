@@ -60,8 +60,8 @@ async def running_replica(
 ) -> AsyncIterator[Replica]:
     """Run one distributor by a test's clock."""
     config = DistributorConfig(nats_url=nats_url, storage_url=f"file://{storage}", **settings)
-    async with connect(config, name="test") as client, open_channel("127.0.0.1:1") as transcoders:
-        room = await build(config, client, transcoders, now=clock)
+    async with connect(config, name="test") as client, open_channel("127.0.0.1:1") as nobody:
+        room = await build(config, client, nobody, nobody, now=clock)
         async with (
             serve("127.0.0.1:0", room.register, services=SERVICES, grace_s=0) as (_, port),
             open_channel(f"127.0.0.1:{port}") as channel,

@@ -15,6 +15,8 @@ RESERVED_IDS = frozenset({"streams", "start"})
 NEWS_PREFIX = "weir.news"
 
 TIMELINE_STREAM = "WEIR_TIMELINE"
+VIEWS_STREAM = "WEIR_VIEWS"
+VIEW_STATES_STREAM = "WEIR_VIEW_STATES"
 JOBS_STREAM = "WEIR_JOBS"
 
 STREAMS_BUCKET = "weir_streams"
@@ -75,6 +77,17 @@ def untoken(part: str) -> str:
 
 def timeline_subject(stream_id: str, incarnation: str) -> str:
     return f"weir.timeline.{token(stream_id)}.{incarnation}"
+
+
+# What was asked for viewers, and what gateways report of them: one log, in the order in which it was stored.
+VIEWS_ASKED_SUBJECT = "weir.views.asked"
+VIEWS_REPORTED_SUBJECT = "weir.views.reported"
+EVERY_VIEW_SUBJECT = "weir.views.>"
+# States of that log's fold: their pieces, and what says which of them belong together.
+VIEW_PIECES_SUBJECT = "weir.viewstates.pieces"
+VIEW_STATE_SUBJECT = "weir.viewstates.newest"
+# Where distributors show that they live; core NATS, nothing is stored.
+DISTRIBUTOR_BEAT_SUBJECT = "weir.distributors.beat"
 
 
 def news_subject(subject: str) -> str:

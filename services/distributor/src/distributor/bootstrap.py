@@ -16,26 +16,32 @@ from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
 from chassis.errors import WeirError
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
+from chassis.layout import new_id
 from chassis.lifecycle import Stopping, end_tasks
 from chassis.messaging import connect
 from chassis.storage import open_store
 from chassis.telemetry import log
 from distributor.adapters import ledger_store, registry_store
+from distributor.adapters.abr_client import AbrClient
 from distributor.adapters.feeds import Tails
 from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
 from distributor.adapters.live_owners import NatsOwners
-from distributor.adapters.needs import NatsNeeds
+from distributor.adapters.needs import PeerNeeds
 from distributor.adapters.registry_store import open_registry
+from distributor.adapters.roster import NatsRoster
 from distributor.adapters.tombstone_store import open_tombstones
 from distributor.adapters.transcoder_client import TranscoderClient
+from distributor.adapters.view_log import ViewLog, open_view_log
+from distributor.adapters.view_states import open_view_states
 from distributor.config import DistributorConfig
 from distributor.convert_create import LiveDefaults
 from distributor.convert_streams import IngestUrls
 from distributor.domain.entries import LedgerId
+from distributor.domain.views import Terms
 from distributor.folds import Folds
 from distributor.mailbox import Mailbox
-from distributor.ports import Item
+from distributor.ports import DeliveryFigures, Item
 from distributor.service import Timelines
 from distributor.service_cleanup import Cleanup
 from distributor.service_clips import Clips
@@ -43,8 +49,11 @@ from distributor.service_live import LiveStreams
 from distributor.service_remains import Remains
 from distributor.service_stop import Stops
 from distributor.service_streams import Streams
+from distributor.service_viewers import Distribution
 from distributor.service_watch import Watches
-from distributor.servicer import DistributionServicer, LiveServicer, StreamServicer, TimelineServicer
+from distributor.servicer import LiveServicer, StreamServicer, TimelineServicer
+from distributor.servicer_distribution import DistributionServicer
+from distributor.viewers import ViewerRules, Viewers
 
 Clock = Callable[[], datetime]
 
@@ -87,28 +96,44 @@ class Room:
     remains: Remains
     cleanup: Cleanup
     watches: Watches
+    view_log: ViewLog
+    viewers: Viewers
+    distribution: Distribution
+    roster: NatsRoster
     defaults: LiveDefaults
     urls: IngestUrls
     folds: Folds
     feeds: NatsFeeds
-    needs: NatsNeeds
+    needs: PeerNeeds
     now: Callable[[], datetime]
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to a server."""
         pb_grpc.add_TimelineServiceServicer_to_server(TimelineServicer(self.timelines, self.watches), server)
         streams = StreamServicer(
-            self.streams, self.live, self.stops, self.clips, defaults=self.defaults, urls=self.urls
+            self.streams,
+            self.live,
+            self.stops,
+            self.clips,
+            self.distribution,
+            defaults=self.defaults,
+            urls=self.urls,
         )
         api_grpc.add_StreamServiceServicer_to_server(streams, server)
         api_grpc.add_LiveServiceServicer_to_server(LiveServicer(self.live), server)
-        api_grpc.add_DistributionServiceServicer_to_server(DistributionServicer(self.needs, self.now), server)
+        distribution = DistributionServicer(self.distribution, self.viewers, self.needs, self.now)
+        api_grpc.add_DistributionServiceServicer_to_server(distribution, server)
 
 
 async def build(
-    config: DistributorConfig, client: Client, transcoders: grpc.aio.Channel, *, now: Clock | None = None
+    config: DistributorConfig,
+    client: Client,
+    transcoders: grpc.aio.Channel,
+    abr: grpc.aio.Channel,
+    *,
+    now: Clock | None = None,
 ) -> Room:
-    """Build the room on a connection to NATS and a channel to the transcoders; `now` is the clock."""
+    """Build the room on a connection to NATS and channels to its peers; `now` is the clock."""
     now = now or _now
     heads = await open_heads(client, replicas=config.nats_replicas)
     journal = await open_ledger_journal(
@@ -135,6 +160,19 @@ async def build(
         folds=folds,
         heads=heads,
         remains=remains,
+        now=now,
+    )
+    view_log = await open_view_log(client, replicas=config.nats_replicas, max_bytes=config.views_limit_bytes)
+    states = await open_view_states(client, replicas=config.nats_replicas)
+    viewers = Viewers(view_log, states, _viewer_rules(config), lambda: now().timestamp())
+    roster = NatsRoster(client, new_id(), DeliveryFigures)
+    distribution = Distribution(
+        registry=registry,
+        streams=streams,
+        viewers=viewers,
+        abr=AbrClient(abr),
+        roster=roster,
+        profiles=config.delivery_profiles,
         now=now,
     )
     interval_s = config.reread_interval_s
@@ -185,9 +223,13 @@ async def build(
             queue_count=config.watch_queue_count,
             queue_bytes=config.watch_queue_bytes,
         ),
+        view_log=view_log,
+        viewers=viewers,
+        distribution=distribution,
+        roster=roster,
         folds=folds,
         feeds=feeds,
-        needs=NatsNeeds(client),
+        needs=PeerNeeds(client, objects, abr),
         now=now,
     )
 
@@ -198,27 +240,40 @@ async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> As
     async with (
         connect(config, name="distributor") as client,
         open_channel(config.transcoder_address) as transcoders,
+        open_channel(config.abr_address) as abr,
     ):
-        room = await build(config, client, transcoders)
-        tasks = (
-            stopping.run(room.feeds.ledgers.heal(), name="heal ledgers"),
-            stopping.run(room.feeds.registry.heal(), name="heal registry"),
-            stopping.run(_sweep(room, config.sweep_interval_s), name="sweep"),
-            stopping.run(_clean(room, config.cleanup_interval_s), name="clean"),
-        )
-        try:
-            async with serve(
-                config.grpc_address,
-                room.register,
-                services=SERVICES,
-                grace_s=config.shutdown_grace_s,
-            ) as (health, port):
+        room = await build(config, client, transcoders, abr)
+        async with room.view_log.listening(), room.roster.show():
+            await room.viewers.restore()
+            await room.viewers.catch_up()
+            async with _serving(config, room, stopping) as port:
                 yield port
-                await health.set_serving(False)
-                await asyncio.sleep(config.drain_s)
-                room.feeds.close()  # watchers end with UNAVAILABLE and go to another replica at once
-        finally:
-            await end_tasks(*tasks)
+
+
+@asynccontextmanager
+async def _serving(config: DistributorConfig, room: Room, stopping: Stopping) -> AsyncIterator[int]:
+    tasks = (
+        stopping.run(room.feeds.ledgers.heal(), name="heal ledgers"),
+        stopping.run(room.feeds.registry.heal(), name="heal registry"),
+        stopping.run(_sweep(room, config.sweep_interval_s), name="sweep"),
+        stopping.run(_clean(room, config.cleanup_interval_s), name="clean"),
+        stopping.run(room.viewers.follow(), name="follow views"),
+        stopping.run(room.viewers.send(), name="send views"),
+        stopping.run(room.viewers.keep_states(), name="keep states of views"),
+    )
+    try:
+        async with serve(
+            config.grpc_address,
+            room.register,
+            services=SERVICES,
+            grace_s=config.shutdown_grace_s,
+        ) as (health, port):
+            yield port
+            await health.set_serving(False)
+            await asyncio.sleep(config.drain_s)
+            room.feeds.close()  # watchers end with UNAVAILABLE and go to another replica at once
+    finally:
+        await end_tasks(*tasks)
 
 
 @asynccontextmanager
@@ -233,6 +288,7 @@ async def _sweep(room: Room, interval_s: float) -> None:
         try:
             await room.streams.sweep()
             await room.stops.sweep()
+            await room.distribution.sweep()
         except WeirError as error:
             log.warning("sweep failed", error=error.message)
         await asyncio.sleep(interval_s)
@@ -246,6 +302,11 @@ async def _clean(room: Room, interval_s: float) -> None:
             await room.remains.round()
         except WeirError as error:
             log.warning("cleanup failed", error=error.message)
+
+
+def _viewer_rules(config: DistributorConfig) -> ViewerRules:
+    terms = Terms(timeout_s=config.session_timeout_s, limit_count=config.session_limit_count)
+    return ViewerRules(terms=terms, state_interval_s=config.views_state_interval_s)
 
 
 def _now() -> datetime:

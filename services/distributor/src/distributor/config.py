@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from chassis.config import Address, ServiceConfig
 from distributor.domain.live import NAMED_RUNGS, Rung
+from distributor.domain.profiles import PROFILES, Profile, check_profiles
 
 PublicUrl = Annotated[str, StringConstraints(pattern=r"^[a-z]+://[^\s/]+$")]
 MAX_SECONDS = 366 * 86_400
@@ -42,6 +43,25 @@ class DistributorConfig(ServiceConfig):
 
     transcoder_address: Annotated[str, Field(min_length=1)] = "dns:///transcoder:50052"
     """The transcoders, which pull sources of streams: host:port, or dns:///host:port for all replicas."""
+
+    abr_address: Annotated[str, Field(min_length=1)] = "dns:///abr:50051"
+    """The abr service, which decides what viewers play: host:port, or dns:///host:port for all replicas."""
+
+    delivery_profiles: Annotated[tuple[Profile, ...], AfterValidator(check_profiles)] = PROFILES
+    """Delivery profiles: a JSON list of {name, segment_s, buffer_segments_count, max_viewers, retries_count,
+    timeout_s, compression_level}, one of them called Medium."""
+
+    session_timeout_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    """A viewer of whom nothing is heard for so long has left, seconds, 1 to 86,400; alike on all replicas."""
+
+    session_limit_count: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    """Sessions that are held of one stream, open and over ones, 1 to 1,000,000; alike on all replicas."""
+
+    views_limit_bytes: Annotated[int, Field(ge=1024**2)] = 256 * 1024**2
+    """Room for the log of views in JetStream, bytes, at least 1 MiB; above it the oldest is dropped."""
+
+    views_state_interval_s: Annotated[float, Field(ge=0.1, le=3600)] = 30.0
+    """How often what is known of viewers is stored, and the log behind it dropped, seconds, 0.1 to 3,600."""
 
     rtmp_public_url: PublicUrl = "rtmp://localhost:1935"
     """Where publishers reach RTMP from outside, a URL without a path."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from distributor.domain.audiences import Held, Outline
 from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
 from distributor.domain.retention import Head
 from distributor.domain.stream import Stream
+from distributor.domain.views import Command, Report
 from distributor.mailbox import Mailbox
 
 
@@ -51,6 +53,54 @@ class HeldHead:
 
     head: Head
     revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredView:
+    """One message of the log of views."""
+
+    sequence: int
+    store_time: float
+    """By the clock of NATS, seconds since 1970: the same for all who read it."""
+    message_id: str
+    event: Report | Sequence[Command]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewState:
+    """The fold of the log of views up to a sequence."""
+
+    sequence: int
+    outline: Outline
+    held: Sequence[Held]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbrDecision:
+    """What a viewer should play, and why."""
+
+    rendition: str
+    """Its name."""
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFigures:
+    """What the delivery workers of one distributor do."""
+
+    workers_count: int = 0
+    queued_count: int = 0
+    failures_count: int = 0
+    """Deliveries given up after their last attempt."""
+
+    def plus(self, other: DeliveryFigures) -> DeliveryFigures:
+        """Add another distributor's."""
+        return DeliveryFigures(
+            workers_count=self.workers_count + other.workers_count,
+            queued_count=self.queued_count + other.queued_count,
+            failures_count=self.failures_count + other.failures_count,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,8 +256,73 @@ class Closer(Protocol):
         """
 
 
-class Needs(Protocol):
-    """What must be there for the distributor to serve."""
+class ViewLog(Protocol):
+    """What happened to viewers, in one order for all replicas."""
 
-    async def check(self) -> None:
-        """Return if NATS answers; Unavailable says what is wrong."""
+    async def ask(self, commands: Sequence[Command], *, message_id: str) -> int:
+        """Store what was asked for; answers its sequence."""
+
+    async def report(self, wire: bytes, *, message_id: str) -> int:
+        """Store a gateway's report; one that is repeated is stored once."""
+
+    def read(self, *, after_sequence: int, up_to: int) -> AsyncIterator[StoredView]:
+        """Read one by one, at least to `up_to`; NotFound if that is gone."""
+
+    async def newest(self) -> int:
+        """The newest sequence that was given out."""
+
+    async def news(self, *, timeout_s: float) -> int:
+        """Wait until something was stored; answers the newest sequence heard of, 0 if nothing was."""
+
+    async def trim(self, *, up_to: int) -> None:
+        """Drop what no replica needs any more."""
+
+
+class ViewStates(Protocol):
+    """States of the fold of that log, for those who start."""
+
+    async def newest_sequence(self) -> int:
+        """Up to which sequence of the log the newest state reaches; 0: there is none."""
+
+    async def put(self, sequence: int, outline: Outline, held: Sequence[Held]) -> None:
+        """Store a state; Conflict if somebody else did at the same moment."""
+
+    async def get(self) -> ViewState | None:
+        """Read the newest state; None if there is none, DataLoss if a newer one just replaced it."""
+
+
+class Abr(Protocol):
+    """Who decides what viewers play."""
+
+    async def decide(
+        self, stream_id: str, session_id: str, *, buffer_health: float, current: str, policy: str
+    ) -> AbrDecision:
+        """Choose a rendition; `current` is the name of the one that plays. Unavailable if nobody decides."""
+
+
+class Roster(Protocol):
+    """The distributors that are alive."""
+
+    def alive(self) -> Mapping[str, DeliveryFigures]:
+        """What each does, by name; this one is among them."""
+
+
+class Purger(Protocol):
+    """Who makes CDNs forget."""
+
+    async def purge(self, stream_id: str) -> None:
+        """Drop what is kept under a stream's URLs; CDNs that fail are logged."""
+
+
+class DeadLetters(Protocol):
+    """Orders that were given up, for people to look at."""
+
+    async def put(self, order: Order, *, attempts_count: int, error: str) -> None:
+        """Keep one."""
+
+
+class Needs(Protocol):
+    """What the distributor needs to serve."""
+
+    async def check(self) -> Mapping[str, str]:
+        """Tell of each need by name whether it is "ok", or what is wrong; Unavailable without NATS."""

@@ -3,26 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from weir.distributor.v1 import distributor_pb2 as api
 from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
 from weir.timeline.v1 import timeline_pb2 as pb
 from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
 
-from chassis.errors import Unimplemented
 from chassis.layout import require_id
-from distributor import convert, convert_create, convert_streams
+from distributor import convert, convert_create, convert_streams, convert_viewers
 from distributor.domain.stream import Stream
-from distributor.ports import Needs
 from distributor.service import Timelines
 from distributor.service_clips import Clips
 from distributor.service_live import LiveStreams
 from distributor.service_stop import Stops
 from distributor.service_streams import Streams
+from distributor.service_viewers import Distribution
 from distributor.service_watch import Watches
 
 
@@ -85,6 +83,7 @@ class StreamServicer(api_grpc.StreamServiceServicer):
         live: LiveStreams,
         stops: Stops,
         clips: Clips,
+        distribution: Distribution,
         *,
         defaults: convert_create.LiveDefaults,
         urls: convert_streams.IngestUrls,
@@ -93,6 +92,7 @@ class StreamServicer(api_grpc.StreamServiceServicer):
         self._live = live
         self._stops = stops
         self._clips = clips
+        self._distribution = distribution
         self._defaults = defaults
         self._urls = urls
 
@@ -110,6 +110,7 @@ class StreamServicer(api_grpc.StreamServiceServicer):
 
     async def DeleteStream(self, request: api.DeleteStreamRequest, context: Any) -> api.DeleteStreamResponse:
         await self._streams.delete(require_id(request.stream_id, field="stream_id"))
+        self._distribution.forget(request.stream_id)
         return api.DeleteStreamResponse(stream_id=request.stream_id)
 
     async def CreateStream(self, request: api.CreateStreamRequest, context: Any) -> api.Stream:
@@ -129,7 +130,9 @@ class StreamServicer(api_grpc.StreamServiceServicer):
     async def GetStreamStats(
         self, request: api.GetStreamStatsRequest, context: Any
     ) -> api.GetStreamStatsResponse:
-        _not_yet("viewers are not counted yet, so streams have no statistics")
+        stream_id = require_id(request.stream_id, field="stream_id")
+        statistics = await self._distribution.statistics(stream_id)
+        return convert_viewers.write_statistics(stream_id, statistics)
 
     async def CreateClip(self, request: api.CreateClipRequest, context: Any) -> api.Stream:
         return self._written(await self._clips.create(convert_create.read_clip(request)))
@@ -163,56 +166,3 @@ class LiveServicer(api_grpc.LiveServiceServicer):
             error=convert_streams.read_failure(request),
         )
         return api.ReportFailureResponse()
-
-
-class DistributionServicer(api_grpc.DistributionServiceServicer):
-    """See weir.distributor.v1.DistributionService."""
-
-    def __init__(self, needs: Needs, now: Callable[[], datetime]) -> None:
-        self._needs = needs
-        self._now = now
-
-    async def GetHealth(self, request: api.GetHealthRequest, context: Any) -> api.GetHealthResponse:
-        await self._needs.check()
-        return api.GetHealthResponse(
-            status="serving",
-            needs={"nats": "ok"},
-            message="the ledger and the registry can be read and written",
-            timestamp=convert.write_time(self._now()),
-        )
-
-    async def StartDistribution(
-        self, request: api.StartDistributionRequest, context: Any
-    ) -> api.StartDistributionResponse:
-        _not_yet("joining as a viewer is not built yet; /hls/{stream_id}/master.m3u8 plays without it")
-
-    async def JoinStream(self, request: api.JoinStreamRequest, context: Any) -> api.JoinStreamResponse:
-        _not_yet("joining as a viewer is not built yet; /hls/{stream_id}/master.m3u8 plays without it")
-
-    async def GetDistribution(
-        self, request: api.GetDistributionRequest, context: Any
-    ) -> api.GetDistributionResponse:
-        _not_yet("viewers are not counted yet")
-
-    async def LeaveStream(self, request: api.LeaveStreamRequest, context: Any) -> api.LeaveStreamResponse:
-        _not_yet("joining as a viewer is not built yet, so nobody can leave")
-
-    async def DeliverSegment(
-        self, request: api.DeliverSegmentRequest, context: Any
-    ) -> api.DeliverSegmentResponse:
-        _not_yet("delivery to edges is not built yet; gateways fetch segments from storage")
-
-    async def AdaptQuality(self, request: api.AdaptQualityRequest, context: Any) -> api.AdaptQualityResponse:
-        _not_yet("adaptation by the server is not built yet; players adapt by themselves")
-
-    async def GetMetrics(self, request: api.GetMetricsRequest, context: Any) -> api.GetMetricsResponse:
-        _not_yet("viewers and deliveries are not measured yet")
-
-    async def ReportDeliveries(
-        self, request_iterator: AsyncIterator[api.ReportDeliveriesRequest], context: Any
-    ) -> api.ReportDeliveriesResponse:
-        _not_yet("viewers and deliveries are not measured yet")
-
-
-def _not_yet(message: str) -> NoReturn:
-    raise Unimplemented(message, reason="NOT_BUILT_YET")

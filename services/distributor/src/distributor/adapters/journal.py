@@ -111,6 +111,26 @@ class Journal:
             )
         return Ack(sequence=sequence, repeated=True)
 
+    async def add(self, subject: str, data: bytes, *, message_id: str) -> int:
+        """Store a message behind whatever is there; answers its sequence, the first one's if it is repeated.
+
+        Raises:
+            ResourceExhausted: JOURNAL_FULL.
+        """
+
+        async def publish(_attempt: int) -> int:
+            try:
+                headers = {MESSAGE_ID: message_id}
+                return int((await self._js.publish(subject, data, stream=self._stream, headers=headers)).seq)
+            except js_errors.ServiceUnavailableError as error:
+                raise (_store_full(error) if error.err_code in STORE_FULL else error) from error
+
+        return await persist(publish)
+
+    async def newest(self) -> int:
+        """The newest sequence that was ever given out in the whole stream; 0 of a new one."""
+        return int((await persist(lambda _attempt: self._js.stream_info(self._stream))).state.last_seq)
+
     async def find(self, subject: str, *, after_sequence: int, message_id: str) -> int | None:
         """Look whether the message right behind `after_sequence` bears this id; its sequence if so."""
         messages = await self._batch(subject, after_sequence, count=1)

@@ -1,0 +1,109 @@
+"""The gRPC edge of viewers and deliveries: contracts in, contracts out, no rules."""
+# ruff: noqa: ARG002 - the signatures are gRPC's
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any, NoReturn
+
+from weir.distributor.v1 import distributor_pb2 as api
+from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
+
+from chassis.errors import Unimplemented
+from chassis.layout import require_id
+from distributor import convert_viewers as convert
+from distributor.convert import write_time
+from distributor.ports import Needs
+from distributor.service_viewers import Distribution
+from distributor.viewers import Viewers
+
+
+class DistributionServicer(api_grpc.DistributionServiceServicer):
+    """See weir.distributor.v1.DistributionService."""
+
+    def __init__(
+        self, distribution: Distribution, viewers: Viewers, needs: Needs, now: Callable[[], datetime]
+    ) -> None:
+        self._distribution = distribution
+        self._viewers = viewers
+        self._needs = needs
+        self._now = now
+
+    async def StartDistribution(
+        self, request: api.StartDistributionRequest, context: Any
+    ) -> api.StartDistributionResponse:
+        started = await self._distribution.start(
+            require_id(request.recording_id, field="recording_id"),
+            max_viewers=convert.read_max_viewers(request),
+            profile=request.profile,
+        )
+        return convert.write_start(started)
+
+    async def JoinStream(self, request: api.JoinStreamRequest, context: Any) -> api.JoinStreamResponse:
+        admission = await self._distribution.join(
+            require_id(request.stream_id, field="stream_id"),
+            require_id(request.viewer_id, field="viewer_id"),
+            initial=request.initial_bitrate,
+        )
+        return convert.write_admission(admission)
+
+    async def GetDistribution(
+        self, request: api.GetDistributionRequest, context: Any
+    ) -> api.GetDistributionResponse:
+        gathering = await self._distribution.show(
+            require_id(request.stream_id, field="stream_id"),
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return convert.write_gathering(gathering)
+
+    async def LeaveStream(self, request: api.LeaveStreamRequest, context: Any) -> api.LeaveStreamResponse:
+        stream_id = require_id(request.stream_id, field="stream_id")
+        departure = await self._distribution.leave(stream_id, convert.read_viewer_id(request.viewer_id))
+        return convert.write_departure(departure)
+
+    async def AdaptQuality(self, request: api.AdaptQualityRequest, context: Any) -> api.AdaptQualityResponse:
+        stream_id, viewer_id, health, policy = convert.read_adapt(request)
+        adaptation = await self._distribution.adapt(stream_id, viewer_id, buffer_health=health, policy=policy)
+        return convert.write_adaptation(adaptation, viewer_id=viewer_id, buffer_health=health)
+
+    async def GetMetrics(self, request: api.GetMetricsRequest, context: Any) -> api.GetMetricsResponse:
+        return convert.write_metrics(self._distribution.metrics())
+
+    async def GetHealth(self, request: api.GetHealthRequest, context: Any) -> api.GetHealthResponse:
+        needs = await self._needs.check()
+        away = sorted(name for name, found in needs.items() if found != "ok")
+        return api.GetHealthResponse(
+            status="degraded" if away else "serving",
+            needs=needs,
+            message=f"away: {', '.join(away)}" if away else "everything that is needed answers",
+            timestamp=write_time(self._now()),
+        )
+
+    async def ReportDeliveries(
+        self, request_iterator: AsyncIterator[api.ReportDeliveriesRequest], context: Any
+    ) -> api.ReportDeliveriesResponse:
+        answer = api.ReportDeliveriesResponse()
+        # One at a time: a gateway that is faster than the log waits.
+        async for message in request_iterator:
+            wire, dropped_count = convert.read_report(message)
+            await self._viewers.report(wire, gateway=message.gateway, report_number=message.report_number)
+            answer.accepted_count += len(message.samples) - dropped_count
+            answer.dropped_count += dropped_count
+        return answer
+
+    async def DeliverSegment(
+        self, request: api.DeliverSegmentRequest, context: Any
+    ) -> api.DeliverSegmentResponse:
+        _not_yet("delivery to edges is not built yet; gateways fetch segments from storage")
+
+    async def WatchPathways(
+        self, request: api.WatchPathwaysRequest, context: Any
+    ) -> AsyncIterator[api.WatchPathwaysResponse]:
+        _not_yet("nobody is steered yet")
+        yield api.WatchPathwaysResponse()  # makes this a stream of responses
+
+
+def _not_yet(message: str) -> NoReturn:
+    raise Unimplemented(message, reason="NOT_BUILT_YET")
