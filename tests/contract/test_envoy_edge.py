@@ -6,6 +6,7 @@ import gzip
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 from weir.transcoder.v1 import transcoder_pb2
 
 from support.edge import Door, Reply, running_door
-from support.scripted import Call, Request, Response
+from support.scripted import Call, Request, Response, ScriptedDatagrams
 
 LIST = "/weir.transcoder.v1.RecordingService/ListRecordings"
 UPLOAD = "/weir.transcoder.v1.RecordingService/UploadSource"
@@ -288,3 +289,28 @@ def _media(door: Door, content_type: str, headers: dict[str, str]) -> Reply:
 
     door.media.scripts["/hls/x/master.m3u8"] = respond
     return door.request("GET", "/hls/x/master.m3u8", headers=headers)
+
+
+def test_what_one_publisher_sends_goes_to_one_transcoder_and_is_answered(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        peers = [ScriptedDatagrams(name) for name in ("first", "second")]
+        for peer in peers:
+            stack.callback(peer.stop)
+        door = stack.enter_context(running_door(tmp_path, srt=[peer.port for peer in peers]))
+        heard: list[set[bytes]] = []
+        for _ in range(24):
+            publisher = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+            publisher.connect(("127.0.0.1", door.srt_port))
+            heard.append({_ask(publisher) for _ in range(5)})
+    assert {len(names) for names in heard} == {1}
+    assert set().union(*heard) == {b"first", b"second"}
+
+
+def _ask(publisher: socket.socket) -> bytes:
+    """Send a datagram until one is answered: any of them may be lost."""
+    publisher.settimeout(0.5)
+    for _ in range(20):
+        publisher.send(b"media")
+        with suppress(TimeoutError):
+            return publisher.recv(100)
+    raise AssertionError("nobody answers")

@@ -153,6 +153,14 @@ async def test_a_camera_is_pulled_by_rtsp_with_its_password_and_its_sound(tmp_pa
     assert manners.requests[-1].startswith("TEARDOWN")
 
 
+async def test_a_camera_that_refuses_us_is_told_without_the_password(tmp_path: Path) -> None:
+    async with rtsp_server(tmp_path, Manners(user="me:right")) as port:
+        with pytest.raises(Unavailable, match="401 Unauthorized") as caught:
+            await tap_once(f"rtsp://me:secret@localhost:{port}/cam")
+    assert "secret" not in caught.value.message
+    assert "pipe:0" not in caught.value.message
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of localhost, with its key."""

@@ -6,7 +6,7 @@ import http.client
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ from weir_cli.envoy_config import Edge, fit_config
 
 GRPC_CLUSTERS = ("abr", "transcoder", "distributor", "hls-gateway-grpc")
 MEDIA_CLUSTER = "hls-gateway"
-PUBLISHERS_CLUSTERS = ("transcoder-rtmp", "transcoder-srt")
 START_TIMEOUT_S = 15.0
 
 
@@ -42,6 +41,7 @@ class Door:
 
     public_port: int
     admin_port: int
+    srt_port: int
     grpc: Mapping[str, ScriptedGrpc]
     media: ScriptedHttp
     log_path: Path
@@ -77,23 +77,33 @@ class Door:
 
 
 @contextmanager
-def running_door(folder: Path, edit: Callable[[str], str] = str) -> Iterator[Door]:
-    """Run Envoy before one scripted peer per cluster; `edit` may change the configuration's text."""
+def running_door(
+    folder: Path, edit: Callable[[str], str] = str, *, srt: Sequence[int] = ()
+) -> Iterator[Door]:
+    """Run Envoy before one scripted peer per cluster.
+
+    Args:
+        folder: For its configuration and log.
+        edit: May change the configuration's text.
+        srt: Ports of those who take datagrams, as healthy as the peer "transcoder".
+    """
     with ExitStack() as stack:
         peers = {name: ScriptedGrpc(name) for name in GRPC_CLUSTERS}
         media = ScriptedHttp(MEDIA_CLUSTER)
         stack.callback(media.stop)
         for peer in peers.values():
             stack.callback(peer.stop)
-        public, admin, rtmp, srt = free_ports(4)
-        upstreams = {name: (Address(port=peer.port),) for name, peer in peers.items()}
+        public, admin, rtmp, srt_port = free_ports(4)
+        upstreams: dict[str, tuple[Address, ...]] = {}
+        upstreams |= {name: (Address(port=peer.port),) for name, peer in peers.items()}
         upstreams[MEDIA_CLUSTER] = (Address(port=media.port),)
-        for name in PUBLISHERS_CLUSTERS:  # any server will do: its bytes pass unread
-            upstreams[name] = (Address(port=media.port),)
+        # any server will do: its bytes pass unread
+        upstreams["transcoder-rtmp"] = (Address(port=media.port),)
+        upstreams["transcoder-srt"] = tuple(Address(port=port) for port in srt or (media.port,))
         config = folder / "envoy.yaml"
-        config.write_text(edit(local_config(public, admin, rtmp, srt, upstreams)))
+        config.write_text(edit(local_config(public, admin, rtmp, srt_port, upstreams)))
         process = stack.enter_context(_running_envoy(config, folder / "envoy.log"))
-        door = Door(public, admin, peers, media, folder / "envoy.log", process)
+        door = Door(public, admin, srt_port, peers, media, folder / "envoy.log", process)
         door.wait_until("/readyz", 200)
         yield door
 
@@ -108,6 +118,7 @@ def local_config(
         rtmp=Address(port=rtmp),
         srt=Address(port=srt),
         upstreams=upstreams,
+        checked={"transcoder-srt": upstreams["transcoder"] * len(upstreams["transcoder-srt"])},
         descriptors_path=programs.descriptors_path(),
     )
     return fit_config(programs.envoy_config_path().read_text(), edge)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseRequestHandler, ThreadingUDPServer
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -133,3 +134,26 @@ class ScriptedHttp:
                 """Be quiet: the test looks at `requests`."""
 
         return Handler
+
+
+class ScriptedDatagrams:
+    """Answers each datagram with its own name."""
+
+    def __init__(self, name: str) -> None:
+        peer = self
+        self.name = name
+
+        class Handler(BaseRequestHandler):
+            def handle(self) -> None:
+                _, answers = self.request
+                answers.sendto(peer.name.encode(), self.client_address)
+
+        self._server = ThreadingUDPServer(("127.0.0.1", 0), Handler)
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

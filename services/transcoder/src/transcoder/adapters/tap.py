@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from transcoder.domain.pull_url import parse_pull_url
 from transcoder.ports import RecordingStore, SourceFiles
 
 _MEMORY_BYTES = 4 << 30
+# "[rtsp @ 0x55ced955b4c0] ", and what it says of its script, of which people know nothing.
+_SPEAKER = re.compile(r"^\[[^\]]*\] ")
+_SAYING_NOTHING = ("Impossible to open", "Error opening input file")
 _Build = Callable[[Sequence[str], str], Sequence[str]]
 
 
@@ -182,4 +186,10 @@ def _away(process: FfmpegProcess, script: Script) -> Unavailable:
     words = process.last_words
     for secret in script.secrets:
         words = words.replace(secret, "the source")
-    return Unavailable(f"the source cannot be had: {words or 'it is silent'}", reason="SOURCE_AWAY")
+    return Unavailable(f"the source cannot be had: {_tidied(words) or 'it is silent'}", reason="SOURCE_AWAY")
+
+
+def _tidied(words: str) -> str:
+    """Keep of ffmpeg's last words what tells a person something: each line once, without places in memory."""
+    lines = (_SPEAKER.sub("", line).removeprefix("Error opening input: ") for line in words.splitlines())
+    return "; ".join(dict.fromkeys(line for line in lines if not line.startswith(_SAYING_NOTHING)))
