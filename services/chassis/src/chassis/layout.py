@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 
@@ -16,6 +17,7 @@ NEWS_PREFIX = "weir.news"
 
 TIMELINE_STREAM = "WEIR_TIMELINE"
 VIEWS_STREAM = "WEIR_VIEWS"
+DEAD_DELIVERIES_STREAM = "WEIR_DEAD_DELIVERIES"
 VIEW_STATES_STREAM = "WEIR_VIEW_STATES"
 JOBS_STREAM = "WEIR_JOBS"
 
@@ -26,6 +28,9 @@ RECORDINGS_BUCKET = "weir_recordings"
 JOBS_BUCKET = "weir_jobs"
 CHUNKS_BUCKET = "weir_chunks"
 CLAIMS_BUCKET = "weir_claims"
+ABR_VIEWERS_BUCKET = "weir_abr_viewers"
+FEEDS_BUCKET = "weir_feeds"
+READY_BUCKET = "weir_ready"
 
 
 def require_id(value: str, *, field: str) -> str:
@@ -150,3 +155,27 @@ def live_beat_subject(stream_id: str) -> str:
 def live_stop_subject(stream_id: str) -> str:
     """Where the owner of a live stream is asked to end it; core NATS, nothing is stored."""
     return f"weir.live.stop.{token(stream_id)}"
+
+
+def feed_key(stream_id: str, incarnation: str) -> str:
+    """One life of a stream that is fed with ready segments."""
+    return f"{token(stream_id)}.{incarnation}"
+
+
+def ready_key(stream_id: str, incarnation: str, variant_id: str, number: int) -> str:
+    """What came under a `sequence_num` of a variant."""
+    return f"{feed_key(stream_id, incarnation)}.{token(variant_id)}.{number}"
+
+
+def abr_viewer_key(stream_id: str, viewer_id: str) -> str:
+    """Where a viewer's state of adaptation is kept; a viewer's id may hold what a key may not."""
+    return f"{token(stream_id)}.{hashlib.sha256(viewer_id.encode()).hexdigest()[:32]}"
+
+
+def decisions_subject(replica: str) -> str:
+    """Where one abr process tells what it decided, '*' for all of them; core NATS, nothing is stored."""
+    return f"weir.abr.decisions.{replica}"
+
+
+def dead_delivery_subject(stream_id: str) -> str:
+    return f"weir.dead.deliveries.{token(stream_id)}"

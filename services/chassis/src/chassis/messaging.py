@@ -7,7 +7,7 @@ writes say what they expect to find.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -172,6 +172,16 @@ class KeyValue:
     async def put(self, key: str, data: bytes) -> int:
         """Write a value whatever stood there; answers its revision."""
         return await persist(lambda _attempt: self._bucket.put(key, data))
+
+    async def put_together(self, values: Mapping[str, bytes]) -> None:
+        """Write many values for the price of one answer: the last one's, behind all others.
+
+        One that is refused alone is not noticed: only for what will be written again anyway.
+        """
+        *others, last = values
+        for key in others:
+            await self._client.publish(f"$KV.{self._name}.{key}", values[key])
+        await self.put(last, values[last])
 
     async def create(self, key: str, data: bytes) -> int:
         """Write the first value of a key; AlreadyExists if there is one."""

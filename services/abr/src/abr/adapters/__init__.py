@@ -1,0 +1,1 @@
+"""What lies outside: the distributor, which knows the streams; NATS, which carries states and decisions."""

@@ -1,0 +1,99 @@
+"""What viewers felt: sums that samples are folded into, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+STALL_COST_MBPS = 4.3
+"""What a second of stalling costs in the linear QoE (Yin et al., SIGCOMM 2015)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qoe:
+    """Quality of experience since a session began."""
+
+    average_bps: float
+    """Of what was played, by time."""
+    rebuffer_ratio: float
+    """Time stalled per time watched, 0 to 1."""
+    rebuffers_count: int
+    switches_count: int
+    startup_s: float
+    """From the first request to the first frame; 0: unknown. Of several viewers, the mean of those known."""
+    score: float
+    """Linear QoE per segment: Mbit/s - |change| - 4.3 x stall seconds."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Experience:
+    """The sums of one session, or of many."""
+
+    media_s: float = 0.0
+    media_bits: float = 0.0
+    segments: float = 0.0
+    """Parts count as what they are of a segment."""
+    rates_mbps: float = 0.0
+    """Sum over segments."""
+    changes_mbps: float = 0.0
+    switches_count: int = 0
+    stalled_s: float = 0.0
+    rebuffers_count: int = 0
+    startup_s: float = 0.0
+    startups_count: int = 0
+
+    def note_media(self, rate_bps: float, duration_s: float, segments: float) -> None:
+        """Count media that will be played."""
+        self.media_s += duration_s
+        self.media_bits += rate_bps * duration_s
+        self.segments += segments
+        self.rates_mbps += rate_bps / 1e6 * segments
+
+    def note_switch(self, from_bps: float, to_bps: float) -> None:
+        """Count a change of rendition."""
+        self.switches_count += 1
+        self.changes_mbps += abs(to_bps - from_bps) / 1e6
+
+    def note_stall(self, stalled_s: float) -> None:
+        """Count a stall, as long as is known of it."""
+        self.rebuffers_count += 1
+        self.stalled_s += stalled_s
+
+    def note_startup(self, startup_s: float) -> None:
+        """Say how long the first frame took."""
+        self.startup_s += startup_s
+        self.startups_count += 1
+
+    def add(self, other: Experience) -> None:
+        """Take another session's sums in."""
+        self.media_s += other.media_s
+        self.media_bits += other.media_bits
+        self.segments += other.segments
+        self.rates_mbps += other.rates_mbps
+        self.changes_mbps += other.changes_mbps
+        self.switches_count += other.switches_count
+        self.stalled_s += other.stalled_s
+        self.rebuffers_count += other.rebuffers_count
+        self.startup_s += other.startup_s
+        self.startups_count += other.startups_count
+
+    def qoe(self) -> Qoe:
+        """Say what follows."""
+        watched_s = self.media_s + self.stalled_s
+        total = self.rates_mbps - self.changes_mbps - STALL_COST_MBPS * self.stalled_s
+        return Qoe(
+            average_bps=self.media_bits / self.media_s if self.media_s else 0.0,
+            rebuffer_ratio=self.stalled_s / watched_s if watched_s else 0.0,
+            rebuffers_count=self.rebuffers_count,
+            switches_count=self.switches_count,
+            startup_s=self.startup_s / self.startups_count if self.startups_count else 0.0,
+            score=total / self.segments if self.segments else 0.0,
+        )
+
+
+def sum_up(experiences: Iterable[Experience]) -> Experience:
+    """Add sessions up."""
+    total = Experience()
+    for experience in experiences:
+        total.add(experience)
+    return total

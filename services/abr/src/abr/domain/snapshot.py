@@ -1,0 +1,85 @@
+"""A viewer as it is kept outside the process: JSON, that people can read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from abr.domain.qoe import Experience
+from abr.domain.stream import Stream
+from abr.domain.viewer import NOWHERE, Viewer
+
+VERSION = 1
+
+
+def write_snapshot(viewer: Viewer, now_s: float) -> bytes:
+    """Write a viewer as it is now; renditions by their ids, because ladders change."""
+    ids = [rung.rendition_id for rung in viewer.stream.ladder]
+    return json.dumps(
+        {
+            "version": VERSION,
+            "stream_id": viewer.stream.stream_id,
+            "viewer_id": viewer.viewer_id,
+            "heard_s": viewer.heard_s,
+            "sampled_s": viewer.sampled_s,
+            "buffer_s": round(viewer.buffer_s(now_s), 3),
+            "target_s": viewer.target_s,
+            "stated_bps": viewer.stated_bps,
+            "top_bps": viewer.top_bps,
+            "current": _id_at(ids, viewer.current),
+            "played": _id_at(ids, viewer.played),
+            "told": _id_at(ids, viewer.told),
+            "msn": viewer.msn,
+            "policy": viewer.policy,
+            "last_drop_s": viewer.last_drop_s,
+            "experience": asdict(viewer.experience),
+            "downloads": [(*columns, ids[place]) for *columns, place in viewer.history.rows()],
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+def heard_s(data: bytes) -> float:
+    """Read when a viewer was heard of last; 0 of what is no snapshot of ours."""
+    kept = _read(data)
+    return float(kept["heard_s"]) if kept else 0.0
+
+
+def read_snapshot(data: bytes, stream: Stream, now_s: float) -> Viewer | None:
+    """Bring a viewer back, to go on from now; None: this is no snapshot of ours."""
+    kept = _read(data)
+    return _restored(kept, stream, now_s) if kept else None
+
+
+def _restored(kept: Mapping[str, Any], stream: Stream, now_s: float) -> Viewer:
+    viewer = Viewer(kept["viewer_id"], stream, now_s)
+    viewer.sampled_s = min(kept["sampled_s"], now_s)
+    viewer.target_s = max(kept["target_s"], stream.buffer_target_s)
+    viewer.note_question(now_s, throughput_bps=kept["stated_bps"] or None, buffer_s=kept["buffer_s"])
+    viewer.top_bps = kept["top_bps"]
+    viewer.current, viewer.played, viewer.told = (
+        stream.places.get(kept[name], NOWHERE) for name in ("current", "played", "told")
+    )
+    viewer.msn = kept["msn"]
+    viewer.policy = kept["policy"]
+    viewer.last_drop_s = kept["last_drop_s"]
+    viewer.experience = Experience(**kept["experience"])
+    for *columns, rendition_id in kept["downloads"]:
+        viewer.history.append((*columns, stream.places.get(rendition_id, 0)))
+    viewer.resume(now_s)
+    return viewer
+
+
+def _read(data: bytes) -> Mapping[str, Any] | None:
+    try:
+        kept = json.loads(data)
+    except ValueError:
+        return None
+    is_ours = isinstance(kept, dict) and kept.get("version") == VERSION
+    return kept if is_ours else None
+
+
+def _id_at(ids: list[str], place: int) -> str:
+    return "" if place == NOWHERE else ids[place]

@@ -1,0 +1,62 @@
+"""A stream as far as adaptation goes: its ladder, and how its players hold media."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from abr.domain.view import Rung
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What can be played, and what its players aim at."""
+
+    stream_id: str
+    ladder: tuple[Rung, ...]
+    """Lowest rate first, never empty."""
+    segment_s: float
+    """How long a segment lasts at most; above 0."""
+    buffer_target_s: float
+    """Media that a player aims at holding; above 0."""
+    is_live: bool
+    places: Mapping[str, int] = field(init=False, repr=False)
+    """Places in the ladder by rendition id."""
+
+    def __post_init__(self) -> None:
+        places = {rung.rendition_id: place for place, rung in enumerate(self.ladder)}
+        object.__setattr__(self, "places", places)
+
+    @property
+    def top(self) -> int:
+        """The highest place."""
+        return len(self.ladder) - 1
+
+    def find(self, name: str) -> int | None:
+        """Look a rendition up by its id or its name, whatever the case; None: there is none."""
+        if name in self.places:
+            return self.places[name]
+        wanted = name.casefold()
+        return next((place for place, rung in enumerate(self.ladder) if rung.name.casefold() == wanted), None)
+
+    def carried(self, rate_bps: float) -> int:
+        """The highest place whose rate is not above `rate_bps`; the lowest if none is."""
+        return max(bisect_right(self.ladder, rate_bps, key=lambda rung: rung.rate_bps) - 1, 0)
+
+    def nearest(self, rate_bps: float) -> int:
+        """The place whose rate differs least from `rate_bps`."""
+        return min(range(len(self.ladder)), key=lambda place: abs(self.ladder[place].rate_bps - rate_bps))
+
+
+def plan_buffer_target(
+    segment_s: float, *, is_live: bool, low_latency: bool, vod_buffer_target_s: float
+) -> float:
+    """Plan what a player of a stream aims at holding, seconds.
+
+    Behind the live edge there is no more than the hold-back: three target durations, the least that
+    rfc8216bis 4.4.3.8 allows. In low latency it is three parts, and players settle at about one segment.
+    """
+    if not is_live:
+        return max(vod_buffer_target_s, segment_s)
+    return segment_s if low_latency else 3 * segment_s

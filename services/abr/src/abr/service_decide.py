@@ -1,0 +1,102 @@
+"""Deciding: at once for who asks, and once per segment for who is measured.
+
+What follows from samples is decided behind them, in short turns: a burst of samples costs its viewers a
+moment of waiting, and those who ask almost nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from abr.domain.decision import decide
+from abr.domain.news import Decision
+from abr.domain.view import Choice, Policy
+from abr.domain.viewer import Viewer
+from abr.ports import Bulletin
+from chassis.errors import InvalidArgument
+
+TURN_S = 0.001
+"""How long others wait for a turn; as much time is left to them between two."""
+
+
+class Decider:
+    """Asks policies, remembers what viewers were told, and tells those who follow.
+
+    Args:
+        policies: By the name that callers give.
+        default_policy: The one for who names none.
+        bulletin: Where decisions are told.
+        now: The clock, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, Policy],
+        *,
+        default_policy: str,
+        bulletin: Bulletin,
+        now: Callable[[], float],
+    ) -> None:
+        self._policies = policies
+        self._default_policy = default_policy
+        self._bulletin = bulletin
+        self._now = now
+        self._due: dict[Viewer, None] = {}
+        self._filled = asyncio.Event()
+
+    def require_policy(self, name: str) -> str:
+        """Return the name if there is such a policy, or if it is empty; InvalidArgument."""
+        if name and name not in self._policies:
+            raise InvalidArgument(
+                f"policy is {name[:80]!r}: it must be one of {', '.join(self._policies)}, or empty",
+                reason="UNKNOWN_POLICY",
+                field="policy",
+            )
+        return name
+
+    def choose(self, viewer: Viewer, now_s: float) -> Choice:
+        """Say what a viewer would be told now."""
+        return decide(self._policy_of(viewer), viewer.view(now_s))
+
+    def decide(self, viewer: Viewer, now_s: float, *, obeyed: bool) -> Decision:
+        """Decide now; with `obeyed` the viewer asked and will play it."""
+        policy = self._policy_of(viewer)
+        choice = decide(policy, viewer.view(now_s))
+        self._due.pop(viewer, None)
+        decision = Decision(
+            stream_id=viewer.stream.stream_id,
+            viewer_id=viewer.viewer_id,
+            place=choice.rung,
+            rung=viewer.stream.ladder[choice.rung],
+            policy=policy.name,
+            reason=choice.reason,
+            time_s=now_s,
+        )
+        if viewer.note_decision(choice, now_s, obeyed=obeyed) and viewer.viewer_id:
+            self._bulletin.publish(decision)
+        return decision
+
+    def decide_soon(self, viewer: Viewer) -> None:
+        """Decide in one of the next turns; saying so again changes nothing."""
+        self._due[viewer] = None
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Take turns, for as long as the process lives."""
+        while True:
+            await self._filled.wait()
+            await asyncio.sleep(self._take_turn())
+
+    def _take_turn(self) -> float:
+        """Decide for who waits longest; answers how long it took."""
+        start = time.perf_counter()
+        while self._due and time.perf_counter() - start < TURN_S:
+            self.decide(next(iter(self._due)), self._now(), obeyed=False)
+        if not self._due:
+            self._filled.clear()
+        return time.perf_counter() - start
+
+    def _policy_of(self, viewer: Viewer) -> Policy:
+        return self._policies[viewer.policy or self._default_policy]

@@ -1,0 +1,108 @@
+"""Viewers known here, and those whom another process knew: their state outlives the process that holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from abr.domain.crowd import Crowd
+from abr.domain.snapshot import heard_s, read_snapshot, write_snapshot
+from abr.domain.stream import Stream
+from abr.domain.viewer import Viewer
+from abr.ports import Snapshot, Snapshots
+
+BATCH_COUNT = 64
+
+
+class Viewers:
+    """The crowd, with its memory outside the process.
+
+    Args:
+        crowd: Who is known.
+        snapshots: The memory.
+        interval_s: How often a viewer is saved at most, seconds.
+        now: The clock, seconds since 1970.
+    """
+
+    def __init__(
+        self, crowd: Crowd, snapshots: Snapshots, *, interval_s: float, now: Callable[[], float]
+    ) -> None:
+        self._crowd = crowd
+        self._snapshots = snapshots
+        self._interval_s = interval_s
+        self._now = now
+
+    @property
+    def may_remember(self) -> bool:
+        """Whether somebody unknown may be known outside."""
+        return self._snapshots.is_open
+
+    def known(self, stream: Stream, viewer_id: str) -> Viewer | None:
+        """Look up who is known here, and let it see what the stream has become."""
+        viewer = self._crowd.get(stream.stream_id, viewer_id)
+        if viewer and viewer.stream is not stream:
+            viewer.go_over(stream)
+        return viewer
+
+    def of_stream(self, stream: Stream) -> Sequence[Viewer]:
+        """All who are known here and were heard of lately."""
+        now_s = self._now()
+        viewers = self._crowd.of_stream(stream.stream_id)
+        return [viewer for viewer in viewers if not self._crowd.is_idle(viewer.heard_s, now_s)]
+
+    async def find(self, stream: Stream, viewer_id: str) -> Viewer | None:
+        """Look a viewer up here and outside: another process may have heard of it since we did."""
+        viewer = self.known(stream, viewer_id)
+        if viewer and self._now() - viewer.heard_s < self._interval_s:
+            return viewer
+        data = await self._snapshots.load(stream.stream_id, viewer_id)
+        viewer = self.known(stream, viewer_id)  # it may have come meanwhile
+        if data and heard_s(data) > (viewer.heard_s if viewer else 0.0):
+            return self._restore(data, stream) or viewer
+        return viewer
+
+    async def enter(self, stream: Stream, viewer_id: str) -> Viewer:
+        """Find a viewer, or begin with it."""
+        return await self.find(stream, viewer_id) or self.begin(stream, viewer_id)
+
+    def begin(self, stream: Stream, viewer_id: str) -> Viewer:
+        """Take a viewer in of whom nothing is known."""
+        viewer = Viewer(viewer_id, stream, self._now())
+        self._crowd.add(viewer)
+        return viewer
+
+    def expire(self) -> None:
+        """Forget the idle."""
+        self._crowd.expire(self._now())
+
+    async def save(self, *, over_s: float = 0.0) -> None:
+        """Save all who changed since they were saved, spread over a time."""
+        changed = [viewer for viewer in self._crowd if viewer.heard_s > viewer.saved_s]
+        batches = [changed[at : at + BATCH_COUNT] for at in range(0, len(changed), BATCH_COUNT)]
+        for batch in batches:
+            await self._save(batch)
+            await asyncio.sleep(over_s / len(batches))
+
+    async def _save(self, viewers: Sequence[Viewer]) -> None:
+        now_s = self._now()
+        kept = await self._snapshots.save(
+            [
+                Snapshot(
+                    stream_id=viewer.stream.stream_id,
+                    viewer_id=viewer.viewer_id,
+                    data=write_snapshot(viewer, now_s),
+                )
+                for viewer in viewers
+            ]
+        )
+        for viewer in viewers if kept else ():
+            viewer.saved_s = now_s
+
+    def _restore(self, data: bytes, stream: Stream) -> Viewer | None:
+        now_s = self._now()
+        if self._crowd.is_idle(heard_s(data), now_s):
+            return None
+        viewer = read_snapshot(data, stream, now_s)
+        if viewer:
+            self._crowd.add(viewer)
+        return viewer

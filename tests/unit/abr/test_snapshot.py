@@ -1,0 +1,63 @@
+"""Who is brought back goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from abr.domain.decision import decide
+from abr.domain.policies import POLICIES
+from abr.domain.snapshot import heard_s, read_snapshot, write_snapshot
+from abr.domain.view import Choice
+from abr.domain.viewer import Viewer
+from support.adaptation import FILM, NOW_S, rung, sample, stream, viewer
+
+
+@pytest.fixture
+def watching() -> Viewer:
+    one = viewer()
+    for msn in range(20):
+        one.take(sample(msn * 4.0, msn=msn, buffer_s=20, top_bps=4_500_000, latency_s=0.05), NOW_S + 80)
+    one.note_decision(Choice(rung=1, reason=""), NOW_S + 78, obeyed=False)
+    one.policy = "zone"
+    return one
+
+
+def test_a_viewer_comes_back_as_it_was(watching: Viewer) -> None:
+    now_s = NOW_S + 80
+    back = read_snapshot(write_snapshot(watching, now_s), FILM, now_s)
+    assert back is not None
+    assert back.view(now_s) == watching.view(now_s)
+    assert back.experience == watching.experience
+    assert (back.told, back.msn, back.policy) == (watching.told, watching.msn, watching.policy)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_restart_leads_nobody_down(watching: Viewer, policy: str) -> None:
+    """A snapshot is seconds old, and the process was away for more: the player played on meanwhile."""
+    before = decide(POLICIES[policy], watching.view(NOW_S + 80)).rung
+    data = write_snapshot(watching, NOW_S + 80)
+    back = read_snapshot(data, FILM, NOW_S + 110)
+    assert back is not None
+    assert decide(POLICIES[policy], back.view(NOW_S + 110)).rung >= before
+
+
+def test_a_ladder_may_have_changed_meanwhile(watching: Viewer) -> None:
+    data = write_snapshot(watching, NOW_S + 80)
+    ladder = (rung("Tiny", 100_000), rung("Medium", 2_000_000))
+    back = read_snapshot(data, stream(ladder=ladder), NOW_S + 90)
+    assert back is not None
+    assert back.view(NOW_S + 90).current == 1
+    assert {download.rung for download in back.view(NOW_S + 90).downloads} == {1}
+
+
+def test_what_is_no_snapshot_brings_nobody_back(watching: Viewer) -> None:
+    newer = {**json.loads(write_snapshot(watching, NOW_S)), "version": 2}
+    for data in (b"", b"\xff", b"[]", b"{}", json.dumps(newer).encode()):
+        assert read_snapshot(data, FILM, NOW_S) is None
+        assert heard_s(data) == 0
+
+
+def test_a_snapshot_is_small(watching: Viewer) -> None:
+    assert len(write_snapshot(watching, NOW_S + 80)) < 2_500
