@@ -176,10 +176,11 @@ async def test_wrong_key_is_refused(transcoder: Transcoder) -> None:
         await push(transcoder, "", head())
 
 
-async def test_ready_segments_are_refused_as_yet(transcoder: Transcoder) -> None:
+async def test_variant_without_a_number_is_no_push(transcoder: Transcoder) -> None:
     key = await create_live(transcoder.distributor)
-    with pytest.raises(errors.Unimplemented):
-        await push(transcoder, key, head(), sequence_num=3, variant_id="Small")
+    with pytest.raises(errors.InvalidArgument) as refusal:
+        await push(transcoder, key, head(), variant_id="Small")
+    assert refusal.value.metadata["field"] == "sequence_num"
 
 
 async def test_a_push_that_never_begins_is_ended(transcoder: Transcoder) -> None:

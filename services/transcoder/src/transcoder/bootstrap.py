@@ -38,6 +38,9 @@ from transcoder.adapters.live_probe import probe_head
 from transcoder.adapters.live_settings import LiveSettingsClient
 from transcoder.adapters.media_store import ObjectMediaFolders, ObjectMediaStore, ObjectProbeArchive
 from transcoder.adapters.probe import probe
+from transcoder.adapters.ready_ledger import ReadyLedgerClient
+from transcoder.adapters.ready_probe import probe_segment
+from transcoder.adapters.ready_store import SEGMENT_TTL_S, KvFeedStore, KvSegmentStore
 from transcoder.adapters.recording_store import KvRecordingStore
 from transcoder.adapters.source_files import CachedSourceFiles, LocalSourceFiles
 from transcoder.adapters.tap import SrtListener, Taps, TapSettings
@@ -53,6 +56,12 @@ from transcoder.live.closing import Closing
 from transcoder.live.ownership import OwnerRules, Owners
 from transcoder.live.standby import Standby
 from transcoder.ports import Lane, SourceFiles
+from transcoder.ready import announcing as ready_announcing
+from transcoder.ready import ingest as ready_ingest
+from transcoder.ready.announcing import ReadyAnnouncer
+from transcoder.ready.claims import Claims, PushedOnly
+from transcoder.ready.ingest import ReadyIngest
+from transcoder.ready.watching import ReadyWatch
 from transcoder.service_delete import Deletion
 from transcoder.service_drive import Driver
 from transcoder.service_encode import Encoding
@@ -81,6 +90,8 @@ class Stores:
     outputs: KvOutputStore
     claims: KvClaimStore
     residue: KvResidue
+    feeds: KvFeedStore
+    segments: KvSegmentStore
     queue: JetStreamQueue
     media: ObjectMediaStore
     folders: ObjectMediaFolders
@@ -115,6 +126,14 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What ready segments need, built and not yet running."""
+
+    ingest: ReadyIngest
+    watch: ReadyWatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
     """Everything that the transcoder consists of, built and not yet running."""
 
@@ -122,6 +141,7 @@ class Room:
     transcoding: TranscodeServicer
     ingest: IngestServicer
     live: Live
+    ready: Ready
     pool: Pool
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -144,6 +164,10 @@ async def open_stores(config: TranscoderConfig, client: Client) -> Stores:
         outputs=KvOutputStore(chunks),
         claims=KvClaimStore(claims),
         residue=KvResidue(jobs=jobs, chunks=chunks, claims=claims),
+        feeds=KvFeedStore(await ensure_bucket(client, layout.FEEDS_BUCKET, replicas=replicas)),
+        segments=KvSegmentStore(
+            await ensure_bucket(client, layout.READY_BUCKET, replicas=replicas, ttl_s=SEGMENT_TTL_S)
+        ),
         queue=await open_queue(client, replicas=replicas, ack_wait_s=config.transcode_ack_wait_s),
         media=ObjectMediaStore(store),
         folders=ObjectMediaFolders(store),
@@ -155,6 +179,7 @@ async def open_stores(config: TranscoderConfig, client: Client) -> Stores:
 def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grpc.aio.Channel) -> Room:
     """Build the room on what it keeps elsewhere, NATS, and a channel to the distributor."""
     live = _build_live(config, stores, client, channel)
+    ready = _build_ready(config, stores, client, channel)
     timeline = TimelineClient(channel, owner=_worker_name())
     fetcher = HttpFetcher(_fetch_rules(config))
     driver = _build_driver(config, stores, timeline)
@@ -189,9 +214,15 @@ def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grp
             jobs=_build_jobs(config, stores, intake, driver), ladder=config.ladder, clock=_now
         ),
         ingest=IngestServicer(
-            pushes=HttpPush(live.admission), queue=stores.queue, standby=live.standby, clock=_now
+            pushes=HttpPush(live.admission),
+            ready=ready.ingest,
+            ready_limits=Limits(size_bytes=config.ready_limit_bytes, silence_s=config.live_silence_s),
+            queue=stores.queue,
+            standby=live.standby,
+            clock=_now,
         ),
         live=live,
+        ready=ready,
         pool=_build_pool(config, stores, intake, driver, live.pulls),
     )
 
@@ -210,6 +241,7 @@ async def serve_transcoder(config: TranscoderConfig) -> AsyncIterator[int]:
                 port,
             ),
             room.live.running(),  # ends before the server does: a push would hold up its end
+            room.ready.watch.running(),
             room.pool.running(),
         ):
             try:
@@ -302,7 +334,7 @@ def _build_worker(config: TranscoderConfig, stores: Stores, driver: Driver) -> W
 
 
 def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channel: grpc.aio.Channel) -> Live:
-    settings = LiveSettingsClient(channel, rungs=config.ladder)
+    settings = PushedOnly(LiveSettingsClient(channel, rungs=config.ladder), stores.feeds)
     ledger = LiveLedgerClient(channel, owner=_worker_name())
     closing = Closing(stores.media, hold_s=config.live_hold_s)
     owner_rules = OwnerRules(owner=_worker_name(), hold_s=config.live_hold_s)
@@ -334,6 +366,22 @@ def _build_live(config: TranscoderConfig, stores: Stores, client: Client, channe
         srt_address=config.srt_address,
         srt_listener=SrtListener(taps, passphrase=config.srt_passphrase),
     )
+
+
+def _build_ready(
+    config: TranscoderConfig, stores: Stores, client: Client, channel: grpc.aio.Channel
+) -> Ready:
+    settings = LiveSettingsClient(channel, rungs=config.ladder)
+    ledger = ReadyLedgerClient(channel, LiveLedgerClient(channel, owner=_worker_name()))
+    claims = Claims(stores.feeds, ledger, NatsBeats(client))
+    ports = ready_announcing.Ports(
+        feeds=stores.feeds, segments=stores.segments, ledger=ledger, settings=settings, clock=_now
+    )
+    announcer = ReadyAnnouncer(ports, claims)
+    ingest_ports = ready_ingest.Ports(
+        settings=settings, segments=stores.segments, media=stores.media, probe=probe_segment, clock=_now
+    )
+    return Ready(ingest=ReadyIngest(ingest_ports, claims, announcer), watch=ReadyWatch(ports, announcer))
 
 
 def _source_files(config: TranscoderConfig, store: ObjectStore) -> SourceFiles:

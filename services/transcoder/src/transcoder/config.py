@@ -102,6 +102,9 @@ class TranscoderConfig(ServiceConfig):
     live_silence_s: Annotated[float, Field(ge=1, le=600)] = 10.0
     """A publisher or pulled source that brings nothing for so long has gone, seconds, 1 to 600."""
 
+    ready_limit_bytes: Annotated[int, Field(ge=1, le=1024**3)] = 64 * 1024**2
+    """Largest ready segment that is taken, bytes, 1 to 1 GiB; four of them may be in memory at a time."""
+
     live_hold_s: Annotated[float, Field(ge=20, le=3600)] = 60.0
     """How long live media are held while storage, NATS or the distributor is away, seconds, 20 to 3,600."""
 

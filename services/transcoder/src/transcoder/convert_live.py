@@ -10,7 +10,7 @@ from datetime import datetime
 from weir.timeline.v1 import timeline_pb2
 from weir.transcoder.v1 import transcoder_pb2 as pb
 
-from chassis.errors import InvalidArgument, PermissionDenied, Unimplemented
+from chassis.errors import InvalidArgument, PermissionDenied
 from chassis.layout import require_id
 from transcoder.convert import MAX_PIECE_BYTES, MAX_REQUEST_ID_CHARACTERS, write_time
 from transcoder.domain.live_settings import LiveSettings
@@ -23,7 +23,6 @@ MAX_KEY_CHARACTERS = 256
 AUTHORIZATION = "authorization"
 
 _BEARER = "bearer "
-_JSON = "application/json"
 _INCARNATION = re.compile(r"[0-9a-f]{1,64}")
 
 
@@ -35,27 +34,22 @@ def read_claim(request: pb.IngestRequest, headers: Mapping[str, str | bytes], pe
         headers: The call's; the stream key may come as a bearer token.
         peer: Where the call comes from, for logs.
     """
-    stream_id = require_id(request.stream_id, field="stream_id")
-    if request.HasField("sequence_num") or request.body.content_type.partition(";")[0].strip() == _JSON:
-        raise Unimplemented(
-            "ready segments are not taken yet: push a source without sequence_num", reason="READY_SEGMENTS"
-        )
     return PublishClaim(
         protocol=PROTOCOL,
         peer=peer,
-        stream_key=_stream_key(request.stream_key, str(headers.get(AUTHORIZATION, ""))),
-        stream_id=stream_id,
+        stream_key=read_key(request, headers),
+        stream_id=require_id(request.stream_id, field="stream_id"),
         take_over=request.take_over,
     )
 
 
 async def read_push(first: pb.IngestRequest, rest: AsyncIterator[pb.IngestRequest]) -> AsyncIterator[bytes]:
     """Read a push's bytes."""
-    yield _piece(first)
+    yield read_piece(first)
     if first.last:
         return
     async for request in rest:
-        yield _piece(request)
+        yield read_piece(request)
         if request.last:
             return
 
@@ -105,9 +99,11 @@ def write_pushed(pushed: Pushed, now: datetime) -> pb.IngestResponse:
     )
 
 
-def _stream_key(value: str, authorization: str) -> str:
+def read_key(request: pb.IngestRequest, headers: Mapping[str, str | bytes]) -> str:
+    """Read the stream key, which may come as a bearer token; PermissionDenied if there is none."""
+    authorization = str(headers.get(AUTHORIZATION, ""))
     is_bearer = authorization.lower().startswith(_BEARER)
-    key = value or (authorization[len(_BEARER) :].strip() if is_bearer else "")
+    key = request.stream_key or (authorization[len(_BEARER) :].strip() if is_bearer else "")
     if not 0 < len(key) <= MAX_KEY_CHARACTERS:
         raise PermissionDenied(
             "stream_key is missing or too long: the stream's description names it", reason="WRONG_KEY"
@@ -119,7 +115,8 @@ def _no_incarnation(field: str, value: str) -> InvalidArgument:
     return InvalidArgument(f"{field} is {value[:80]!r}: it must be lower-case hex", field=field)
 
 
-def _piece(request: pb.IngestRequest) -> bytes:
+def read_piece(request: pb.IngestRequest) -> bytes:
+    """Read the bytes of one message."""
     data: bytes = request.body.data
     if len(data) > MAX_PIECE_BYTES:
         raise InvalidArgument(

@@ -12,16 +12,17 @@ from weir.transcoder.v1 import transcoder_pb2 as pb
 from weir.transcoder.v1 import transcoder_pb2_grpc as pb_grpc
 
 from chassis.errors import InvalidArgument
-from transcoder import convert, convert_live
+from transcoder import convert, convert_live, convert_ready
 from transcoder.domain.ladder import Rung
 from transcoder.domain.wholeness import join_promises, undeclared
 from transcoder.ingest.http_push import HEAD_S, HttpPush
 from transcoder.live.standby import Standby
 from transcoder.ports import Clock, JobQueue
+from transcoder.ready.ingest import ReadyIngest
 from transcoder.service_delete import Deletion
 from transcoder.service_intake import Intake
 from transcoder.service_jobs import Jobs
-from transcoder.service_receive import next_within
+from transcoder.service_receive import Limits, next_within
 from transcoder.service_recordings import Recordings
 
 # Envoy sets both on a request that it made out of REST, and takes them from the outside.
@@ -120,6 +121,8 @@ class IngestServicer(pb_grpc.IngestServiceServicer):
     """See weir.transcoder.v1.IngestService."""
 
     pushes: HttpPush
+    ready: ReadyIngest
+    ready_limits: Limits
     queue: JobQueue
     standby: Standby
     clock: Clock
@@ -131,9 +134,24 @@ class IngestServicer(pb_grpc.IngestServiceServicer):
         first = await next_within(HEAD_S, messages, "the call began")
         if first is None:
             raise InvalidArgument("the push holds no message: the first must name stream_id")
-        claim = convert_live.read_claim(first, dict(context.invocation_metadata() or ()), context.peer())
+        headers = dict(context.invocation_metadata() or ())
+        if convert_ready.is_ready_segment(first):
+            return await self._take_segment(first, messages, headers)
+        claim = convert_live.read_claim(first, headers, context.peer())
         pushed = await self.pushes.push(claim, convert_live.read_push(first, messages))
         return convert_live.write_pushed(pushed, self.clock())
+
+    async def _take_segment(
+        self, first: pb.IngestRequest, rest: AsyncIterator[pb.IngestRequest], headers: dict[str, Any]
+    ) -> pb.IngestResponse:
+        claim = convert_ready.read_ready_claim(first, headers)
+        promise = convert_ready.read_promise(
+            str(headers.get(LENGTH_HEADER, "")), is_rest=REST_HEADER in headers
+        )
+        taken = await self.ready.take(
+            claim, lambda: convert_ready.read_offer(first, rest, promise, self.ready_limits)
+        )
+        return convert_ready.write_taken(taken, self.clock())
 
     async def Pull(self, request: pb.PullRequest, context: Any) -> pb.PullResponse:
         await self.queue.publish(convert_live.read_pull(request))

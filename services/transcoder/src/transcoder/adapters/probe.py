@@ -38,7 +38,9 @@ class ProbeLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Refusal:
+class Refusal:
+    """Why a probing process refused what it read."""
+
     reason: str
     message: str
 
@@ -48,7 +50,7 @@ class _Answer:
     """What the probing process prints."""
 
     source: Source | None = None
-    refusal: _Refusal | None = None
+    refusal: Refusal | None = None
 
 
 _ANSWER = TypeAdapter(_Answer)
@@ -65,7 +67,7 @@ async def probe(path: Path, limits: ProbeLimits = ProbeLimits()) -> Source:
     """
     size_bytes = (await asyncio.to_thread(path.stat)).st_size
     if not size_bytes:
-        raise _refuse("EMPTY_SOURCE", "it has 0 bytes")
+        raise refuse("EMPTY_SOURCE", "it has 0 bytes")
     timeout_s = limits.base_timeout_s + size_bytes / limits.read_bytes_per_s
     return await ask_child((CHILD, str(path)), limits, timeout_s)
 
@@ -84,14 +86,17 @@ async def ask_child(
     Raises:
         InvalidArgument: It refused the source, or broke on it.
     """
-    answer = await _run_child(command, limits, timeout_s, stdin)
+    answer = _ANSWER.validate_json(await run_child(command, limits, timeout_s, stdin=stdin))
     if answer.source is None:
-        refusal = answer.refusal or _Refusal(reason="PROBE_LIMIT", message="the probe gave no answer")
-        raise _refuse(refusal.reason, refusal.message)
+        refusal = answer.refusal or Refusal(reason="PROBE_LIMIT", message="the probe gave no answer")
+        raise refuse(refusal.reason, refusal.message)
     return answer.source
 
 
-async def _run_child(command: Sequence[str], limits: ProbeLimits, timeout_s: float, stdin: bytes) -> _Answer:
+async def run_child(
+    command: Sequence[str], limits: ProbeLimits, timeout_s: float, *, stdin: bytes = b""
+) -> bytes:
+    """Run a probing process under limits, as `ask_child` does; returns what it prints."""
     words = {
         "max_pixel_count": limits.max_pixel_count,
         "max_duration_s": limits.max_duration_s,
@@ -108,16 +113,17 @@ async def _run_child(command: Sequence[str], limits: ProbeLimits, timeout_s: flo
         async with asyncio.timeout(timeout_s):
             output, errors = await process.communicate(stdin)
     except TimeoutError:
-        raise _refuse("PROBE_LIMIT", f"it takes more than {timeout_s:.0f} s to read") from None
+        raise refuse("PROBE_LIMIT", f"it takes more than {timeout_s:.0f} s to read") from None
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
     if process.returncode:
         said = errors.decode(errors="replace").strip().splitlines()[-1:]
-        raise _refuse("PROBE_FAILED", f"the media library broke on it: {said or process.returncode}")
-    return _ANSWER.validate_json(output)
+        raise refuse("PROBE_FAILED", f"the media library broke on it: {said or process.returncode}")
+    return output
 
 
-def _refuse(reason: str, message: str) -> InvalidArgument:
-    return InvalidArgument(f"source: {message}", reason=reason, field="source")
+def refuse(reason: str, message: str, *, field: str = "source") -> InvalidArgument:
+    """Tell what is wrong with what was probed."""
+    return InvalidArgument(f"{field}: {message}", reason=reason, field=field)

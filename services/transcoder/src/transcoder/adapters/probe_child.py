@@ -11,7 +11,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import av.error
@@ -20,6 +20,9 @@ import av.logging
 from transcoder.adapters.probe_scan import RefusalError, Scan
 from transcoder.domain.source import AudioTrack, Source, VideoTrack
 from transcoder.domain.timing import CODEC_PADDING_S
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 DEMUXERS = (
     *("mov", "matroska", "mpegts", "mpeg", "flv", "avi", "asf", "ogg", "mxf"),
@@ -150,7 +153,7 @@ def _short_name(container: Any) -> str:
     return next((name for name in names if name in DEMUXERS), names[0])
 
 
-def answer_under_limits(measure: Callable[[], Source], limits: dict[str, Any]) -> None:
+def answer_under_limits(measure: Callable[[], DataclassInstance], limits: dict[str, Any]) -> None:
     """Measure under limits; print the source or the refusal."""
     for kind, value in (
         (resource.RLIMIT_AS, limits["memory_bytes"]),
@@ -162,7 +165,7 @@ def answer_under_limits(measure: Callable[[], Source], limits: dict[str, Any]) -
     print(json.dumps(_answer(measure), default=str))  # noqa: T201 - printing is how this process answers
 
 
-def _answer(measure: Callable[[], Source]) -> dict[str, Any]:
+def _answer(measure: Callable[[], DataclassInstance]) -> dict[str, Any]:
     try:
         return {"source": asdict(measure())}
     except RefusalError as refusal:
