@@ -8,6 +8,7 @@ the handshake for the stream key, and holds its second half back until the publi
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
@@ -20,6 +21,8 @@ from transcoder.ingest.publication import PublishClaim, Publishers
 PROTOCOL = "srt"
 CALLERS_COUNT = 64
 HANDSHAKE_S = 5.0
+# What the system keeps for us while we are busy, if it may; its default is 0.1 s of a good picture.
+_WAITING_BYTES = 2 << 20
 
 Address = tuple[str, int]
 Listen = Callable[[int], AsyncGenerator[bytes]]
@@ -32,6 +35,7 @@ async def srt_server(host: str, port: int, publishers: Publishers, listen: Liste
     server = _Server(publishers, listen)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=(host, port))
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
     server.answer_through(transport)
     try:
         yield int(transport.get_extra_info("sockname")[1])
