@@ -79,7 +79,9 @@ class ViewLog:
         )
         async for batch in batches:
             for message in batch:
-                yield _stored_view(message)
+                view = _stored_view(message)
+                await asyncio.sleep(0)  # a report may hold a thousand samples: others have their turn
+                yield view
 
     async def newest(self) -> int:
         """The newest sequence that was given out."""
