@@ -24,8 +24,10 @@ from distributor.adapters.view_states import open_view_states
 from distributor.config import DistributorConfig
 from distributor.domain.views import Join, Terms
 from distributor.viewers import ViewerRules, Viewers
+from support.abr import running_abr
 from support.distributor import Distributor, ended, open_writer, rendition, running_distributor, segment
 from support.nats import NatsServer
+from support.ports import free_base
 
 RULES = ViewerRules(terms=Terms(timeout_s=60.0), state_interval_s=3600.0)
 
@@ -404,6 +406,22 @@ class TestAdapting:
             assert (first.recording_id, first.viewer_id) == ("film", joined.session_id)
             assert (first.policy, second.policy) == ("zone", "bola")
             assert (first.current_quality, first.buffer_health) == ("Low", 90.0)
+
+    async def test_the_real_abr_decides_by_zones_for_who_was_never_measured(
+        self, nats_server: NatsServer
+    ) -> None:
+        address = f"127.0.0.1:{free_base()}"
+        async with (
+            running_distributor(nats_server.url, abr_address=address) as replica,
+            running_abr(replica.address, grpc_address=address),
+        ):
+            await make_film(replica)
+            await join(replica, initial_bitrate="Low")
+            played = []
+            for health in (90.0, 50.0, 30.0, 90.0, 10.0):
+                answer = await adapt(replica, stream_id="film", viewer_id="v", buffer_health=health)
+                played.append(answer.new_bitrate)
+            assert played == ["High", "High", "Low", "High", "Low"]
 
     async def test_abr_away_is_said_and_nothing_else_suffers(self, replicas: Sequence[Distributor]) -> None:
         await join(replicas[0])

@@ -18,6 +18,7 @@ from chassis.errors import InvalidArgument, NotFound
 
 TALLY_COUNT = 128
 """Viewers that are counted before others get a turn."""
+_NEED_NO_THROUGHPUT = frozenset({"zone", "fixed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ class Adaptation:
 
     async def _throughput(self, stream: Stream, question: Question) -> float | None:
         """What the player measured; else what is known must do."""
-        if question.throughput_bps is not None:
+        if question.throughput_bps is not None or question.policy in _NEED_NO_THROUGHPUT:
             return question.throughput_bps
         if question.viewer_id:
             viewer = await self._viewers.find(stream, question.viewer_id)
