@@ -79,7 +79,6 @@ def test_absent_is_not_nought() -> None:
         {"buffer_s": 3_601},
         {"duration_s": math.nan},
         {"top_bps": -1},
-        {"encoded_bps": -1},
         {"playback_rate_ratio": -1},
     ],
 )

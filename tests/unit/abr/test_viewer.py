@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from abr.domain.crowd import Crowd
 from abr.domain.history import KEPT_COUNT
 from abr.domain.view import Choice
-from abr.domain.viewer import Viewer
+from abr.domain.viewer import DUE, Viewer
 from support.adaptation import FILM, NOW_S, SEGMENT_S, rung, sample, stream, viewer
 
 
@@ -117,14 +117,14 @@ class TestSamples:
     def test_a_decision_is_due_once_per_segment(self) -> None:
         one = viewer()
         take(one, sample(1))
-        assert one.is_due
+        assert one.undecided >= DUE
         one.note_decision(Choice(rung=2, reason=""), NOW_S + 1, obeyed=False)
-        assert not one.is_due
+        assert one.undecided < DUE
         for part in range(11):
             take(one, sample(2 + part / 3, msn=None, duration_s=1 / 3, transfer_s=0.1))
-        assert not one.is_due
+        assert one.undecided < DUE
         take(one, sample(6, msn=None, duration_s=1 / 3, transfer_s=0.1))
-        assert one.is_due
+        assert one.undecided >= DUE
 
     def test_what_a_player_states_stands_for_downloads_only_where_there_are_none(self) -> None:
         one = viewer()

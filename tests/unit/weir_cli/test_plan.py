@@ -144,3 +144,9 @@ def test_every_kind_is_started_and_stopped_once() -> None:
 def test_the_door_closes_first_and_nats_stops_last() -> None:
     assert (STOP_ORDER[0], STOP_ORDER[-1]) == (Kind.ENVOY, Kind.NATS)
     assert (START_ORDER[0], START_ORDER[-1]) == ((Kind.NATS,), (Kind.ENVOY,))
+
+
+def test_abr_learns_where_nats_and_the_distributors_are() -> None:
+    environment = _environment(_plan(replicas={Kind.DISTRIBUTOR: 2}), "abr")
+    assert environment["WEIR_NATS_URL"] == "nats://127.0.0.1:8081"
+    assert environment["WEIR_DISTRIBUTOR_ADDRESS"] == "ipv4:127.0.0.1:8084,127.0.0.1:8104"

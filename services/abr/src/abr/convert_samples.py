@@ -22,6 +22,8 @@ from chassis.layout import ID_PATTERN
 MAX_COUNT = 1_000
 MAX_BYTES = 2**40
 _MAX_TRANSFER_MS = MAX_TRANSFER_S * 1e3
+_new = tuple.__new__  # a third of the time that Sample() takes
+_NOT_TOLD = (Sample._field_defaults["latency_s"], Sample._field_defaults["after_s"])
 
 
 @dataclass(slots=True)
@@ -75,20 +77,23 @@ def _read(message: pb.Sample, oldest_s: float, newest_s: float) -> Sample | None
         and 0 <= speed_ratio <= MAX_SPEED_RATIO
         and msn >= 0
         and top_bps >= 0
-        and message.encoded_bps >= 0
     ):
         return None
-    return Sample(
-        message.variant_id,
-        msn if msn or message.HasField("msn") else None,
-        end_s,
-        size_bytes,
-        transfer_ms * 1e-3,
-        player_bps,
-        buffer_s if buffer_s or message.HasField("buffer_s") else -1.0,
-        duration_s,
-        top_bps,
-        speed_ratio if speed_ratio or message.HasField("playback_rate_ratio") else 1.0,
-        message.starved,
-        message.startup,
+    return _new(
+        Sample,
+        (
+            message.variant_id,
+            msn if msn or message.HasField("msn") else None,
+            end_s,
+            size_bytes,
+            transfer_ms * 1e-3,
+            player_bps,
+            buffer_s if buffer_s or message.HasField("buffer_s") else -1.0,
+            duration_s,
+            top_bps,
+            speed_ratio if speed_ratio or message.HasField("playback_rate_ratio") else 1.0,
+            message.starved,
+            message.startup,
+            *_NOT_TOLD,
+        ),
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from abr.domain.sample import Sample
 from abr.domain.stream import Stream
-from abr.domain.viewer import VIEWER_ID, Viewer
+from abr.domain.viewer import DUE, VIEWER_ID, Viewer
 from abr.ports import Streams
 from abr.service_decide import Decider
 from abr.service_viewers import Viewers
@@ -62,8 +62,10 @@ class Intake:
             await asyncio.gather(
                 *(self._viewers.enter(stream, viewer_id) for (_, viewer_id), stream in wanted.items())
             )
+            now_s = self._now()
             for stream, viewer_id, sample in turn:
-                self._take(self._viewers.known(stream, viewer_id), sample)
+                if viewer := self._viewers.known(stream, viewer_id):
+                    self._take(viewer, sample, now_s)
             if not self._waiting:
                 self._filled.clear()
 
@@ -74,25 +76,25 @@ class Intake:
             return None
 
     def _fold(self, stream: Stream, measured: Sequence[Measured]) -> int:
-        count = 0
+        count, now_s, known = 0, self._now(), self._viewers.known
         for viewer_id, sample in measured:
-            if viewer := self._viewers.known(stream, viewer_id):
-                count += self._take(viewer, sample)
+            if viewer := known(stream, viewer_id):
+                count += self._take(viewer, sample, now_s)
             else:
-                count += self._welcome(stream, viewer_id, sample)
+                count += self._welcome(stream, viewer_id, sample, now_s)
         return count
 
-    def _take(self, viewer: Viewer | None, sample: Sample) -> bool:
-        counts = viewer is not None and viewer.take(sample, self._now())
-        if viewer and viewer.is_due:
+    def _take(self, viewer: Viewer, sample: Sample, now_s: float) -> bool:
+        counts = viewer.take(sample, now_s)
+        if viewer.undecided >= DUE:
             self._decider.decide_soon(viewer)
         return counts
 
-    def _welcome(self, stream: Stream, viewer_id: str, sample: Sample) -> bool:
+    def _welcome(self, stream: Stream, viewer_id: str, sample: Sample, now_s: float) -> bool:
         if not VIEWER_ID.fullmatch(viewer_id):
             return False
         if self._viewers.may_remember and len(self._waiting) < WAITING_COUNT:
             self._waiting.append((stream, viewer_id, sample))
             self._filled.set()
             return True
-        return self._take(self._viewers.begin(stream, viewer_id), sample)
+        return self._take(self._viewers.begin(stream, viewer_id), sample, now_s)

@@ -8,6 +8,7 @@ from abr.domain.viewer import Viewer
 
 _SHARE = 16
 """One in so many goes when there is no room: a search through all of them should be rare."""
+_NOBODY: dict[str, Viewer] = {}
 
 
 class Crowd:
@@ -34,8 +35,7 @@ class Crowd:
 
     def get(self, stream_id: str, viewer_id: str) -> Viewer | None:
         """Look a viewer up."""
-        viewers = self._streams.get(stream_id)
-        return viewers.get(viewer_id) if viewers else None
+        return self._streams.get(stream_id, _NOBODY).get(viewer_id)
 
     def of_stream(self, stream_id: str) -> Sequence[Viewer]:
         """All viewers of a stream."""

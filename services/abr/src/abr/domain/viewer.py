@@ -21,7 +21,7 @@ NOWHERE = -1
 """In the place of a rendition: none yet."""
 MOST_TARGET_S = 120.0
 DUE = 0.95
-"""Segments after which a decision is due; a little below 1, because parts do not add up to whole ones."""
+"""Of `undecided`, the segments since the last decision; below 1, because parts do not add up to a whole."""
 SAME_SEGMENTS_COUNT = 3
 """How far back a report may be late; further back it is a viewer who went back."""
 STATED_AFTER_S = 30.0
@@ -39,7 +39,6 @@ class Viewer:
         "_speed_ratio",
         "_started_s",
         "_stated_s",
-        "_undecided",
         "current",
         "experience",
         "heard_s",
@@ -55,6 +54,7 @@ class Viewer:
         "target_s",
         "told",
         "top_bps",
+        "undecided",
         "viewer_id",
     )
 
@@ -77,13 +77,8 @@ class Viewer:
         self._level_s, self._level_time_s = 0.0, now_s
         self._speed_ratio = 1.0
         self._short_s = 0.0
-        self._undecided = 0.0
+        self.undecided = 0.0
         self._asked_s = self._started_s = 0.0
-
-    @property
-    def is_due(self) -> bool:
-        """A segment's worth of media came since the last decision."""
-        return self._undecided >= DUE
 
     @property
     def is_measured(self) -> bool:
@@ -171,7 +166,7 @@ class Viewer:
         if obeyed:
             self.current = choice.rung
         differs, self.told = choice.rung != self.told, choice.rung
-        self._undecided = 0.0
+        self.undecided = 0.0
         return differs
 
     def view(self, now_s: float) -> View:
@@ -249,7 +244,7 @@ class Viewer:
             self.experience.note_switch(self.stream.ladder[self.played].rate_bps, rate_bps)
         self.experience.note_media(rate_bps, duration_s, segments)
         self.current = self.played = place
-        self._undecided += segments
+        self.undecided += segments
 
     def _note_start(self, sample: Sample, asked_s: float, end_s: float) -> None:
         """The first frame is there with the last of the objects that the player could not start without."""
