@@ -23,6 +23,7 @@ from chassis.storage import open_store
 from chassis.telemetry import log
 from distributor.adapters import ledger_store, registry_store
 from distributor.adapters.abr_client import AbrClient
+from distributor.adapters.dead_letters import open_dead_letters
 from distributor.adapters.feeds import Tails
 from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
@@ -34,6 +35,7 @@ from distributor.adapters.tombstone_store import open_tombstones
 from distributor.adapters.transcoder_client import TranscoderClient
 from distributor.adapters.view_log import ViewLog, open_view_log
 from distributor.adapters.view_states import open_view_states
+from distributor.bootstrap_delivery import DeliveryRoom, build_delivery, build_desk, delivering
 from distributor.config import DistributorConfig
 from distributor.convert_create import LiveDefaults
 from distributor.convert_streams import IngestUrls
@@ -41,7 +43,7 @@ from distributor.domain.entries import LedgerId
 from distributor.domain.views import Terms
 from distributor.folds import Folds
 from distributor.mailbox import Mailbox
-from distributor.ports import DeliveryFigures, Item
+from distributor.ports import Item
 from distributor.service import Timelines
 from distributor.service_cleanup import Cleanup
 from distributor.service_clips import Clips
@@ -100,6 +102,7 @@ class Room:
     viewers: Viewers
     distribution: Distribution
     roster: NatsRoster
+    delivery: DeliveryRoom
     defaults: LiveDefaults
     urls: IngestUrls
     folds: Folds
@@ -121,7 +124,14 @@ class Room:
         )
         api_grpc.add_StreamServiceServicer_to_server(streams, server)
         api_grpc.add_LiveServiceServicer_to_server(LiveServicer(self.live), server)
-        distribution = DistributionServicer(self.distribution, self.viewers, self.needs, self.now)
+        distribution = DistributionServicer(
+            self.distribution,
+            self.viewers,
+            self.delivery.shipping,
+            self.delivery.pathways,
+            needs=self.needs,
+            now=self.now,
+        )
         api_grpc.add_DistributionServiceServicer_to_server(distribution, server)
 
 
@@ -165,7 +175,10 @@ async def build(
     view_log = await open_view_log(client, replicas=config.nats_replicas, max_bytes=config.views_limit_bytes)
     states = await open_view_states(client, replicas=config.nats_replicas)
     viewers = Viewers(view_log, states, _viewer_rules(config), lambda: now().timestamp())
-    roster = NatsRoster(client, new_id(), DeliveryFigures)
+    letters = await open_dead_letters(client, replicas=config.nats_replicas)
+    desk = build_desk(config, objects, letters, lambda: now().timestamp())
+    name = new_id()
+    roster = NatsRoster(client, name, desk.deliveries.figures)
     distribution = Distribution(
         registry=registry,
         streams=streams,
@@ -179,6 +192,13 @@ async def build(
     feeds = NatsFeeds(
         ledgers=Tails(client, journal, ledger_store.stored_record, reread_interval_s=interval_s),
         registry=Tails(client, registry_journal, registry_store.stream_changed, reread_interval_s=interval_s),
+    )
+    watches = Watches(
+        reader=store,
+        streams=streams,
+        feeds=feeds,
+        queue_count=config.watch_queue_count,
+        queue_bytes=config.watch_queue_bytes,
     )
     return Room(
         timelines=Timelines(
@@ -216,17 +236,22 @@ async def build(
             part_target_s=config.live_part_target_s,
         ),
         urls=IngestUrls(rtmp=config.rtmp_public_url, srt=config.srt_public_url, http=config.http_public_url),
-        watches=Watches(
-            reader=store,
-            streams=streams,
-            feeds=feeds,
-            queue_count=config.watch_queue_count,
-            queue_bytes=config.watch_queue_bytes,
-        ),
+        watches=watches,
         view_log=view_log,
         viewers=viewers,
         distribution=distribution,
         roster=roster,
+        delivery=build_delivery(
+            config,
+            desk,
+            name=name,
+            roster=roster,
+            viewers=viewers,
+            streams=streams,
+            watches=watches,
+            reader=store,
+            now=lambda: now().timestamp(),
+        ),
         folds=folds,
         feeds=feeds,
         needs=PeerNeeds(client, objects, abr),
@@ -246,7 +271,7 @@ async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> As
         async with room.view_log.listening(), room.roster.show():
             await room.viewers.restore()
             await room.viewers.catch_up()
-            async with _serving(config, room, stopping) as port:
+            async with delivering(room.delivery, stopping, config), _serving(config, room, stopping) as port:
                 yield port
 
 
@@ -271,6 +296,7 @@ async def _serving(config: DistributorConfig, room: Room, stopping: Stopping) ->
             yield port
             await health.set_serving(False)
             await asyncio.sleep(config.drain_s)
+            await room.delivery.pathways.close()
             room.feeds.close()  # watchers end with UNAVAILABLE and go to another replica at once
     finally:
         await end_tasks(*tasks)

@@ -7,8 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from chassis.config import Address, ServiceConfig
+from distributor.domain.delivery import Edge, check_cdns
 from distributor.domain.live import NAMED_RUNGS, Rung
 from distributor.domain.profiles import PROFILES, Profile, check_profiles
+from distributor.domain.steering import Route, check_routes
 
 PublicUrl = Annotated[str, StringConstraints(pattern=r"^[a-z]+://[^\s/]+$")]
 MAX_SECONDS = 366 * 86_400
@@ -62,6 +64,31 @@ class DistributorConfig(ServiceConfig):
 
     views_state_interval_s: Annotated[float, Field(ge=0.1, le=3600)] = 30.0
     """How often what is known of viewers is stored, and the log behind it dropped, seconds, 0.1 to 3,600."""
+
+    delivery_workers: Annotated[int, Field(ge=1, le=256)] = 4
+    """Segments that this process delivers to edges at a time, 1 to 256."""
+
+    delivery_queue_count: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """Deliveries that it has taken and not finished, 1 to 100,000; who gives more has to wait."""
+
+    delivery_memory_bytes: Annotated[int, Field(ge=0)] = 64 * 1024**2
+    """Memory for segments that were delivered last, so that other edges need no read, bytes, at least 0."""
+
+    cdns: Annotated[tuple[Edge, ...], AfterValidator(check_cdns)] = ()
+    """CDNs to deliver to: a JSON list of {name, kind, address, secret}.
+
+    kind: "put" (segments are put there) or "prefetch" (they are asked for, so that they are kept).
+    address: the URL before /hls/; secret: signs the requests, may be left out.
+    """
+
+    pathways: Annotated[tuple[Route, ...], AfterValidator(check_routes)] = ()
+    """Routes that viewers are steered to, at least two: a JSON list of {pathway_id, base_url, weight}.
+
+    base_url: scheme and host before /hls/; empty: the origin that players come to.
+    """
+
+    pathway_check_interval_s: Annotated[float, Field(ge=0.1, le=3600)] = 5.0
+    """How often each pathway is asked for /healthz, seconds, 0.1 to 3,600; three failures on end: sick."""
 
     rtmp_public_url: PublicUrl = "rtmp://localhost:1935"
     """Where publishers reach RTMP from outside, a URL without a path."""

@@ -41,7 +41,7 @@ def read_max_viewers(request: api.StartDistributionRequest) -> int:
     """Read a limit of viewers; 0: as stream or profile say."""
     if not 0 <= request.max_viewers <= MAX_VIEWERS:
         raise InvalidArgument(
-            f"max_viewers is {request.max_viewers}: it must lie from 1 to {MAX_VIEWERS}; 0 is the stream's or the profile's",
+            f"max_viewers is {request.max_viewers}: it must lie from 0 to {MAX_VIEWERS}; 0: the default",
             field="max_viewers",
         )
     return request.max_viewers
@@ -128,7 +128,7 @@ def write_start(started: Started) -> api.StartDistributionResponse:
     """Write what a start did."""
     stream = started.stream
     return api.StartDistributionResponse(
-        recording_id=_recording(stream),
+        recording_id=recording_of(stream),
         stream_id=stream.stream_id,
         status=stream.state,
         max_viewers=started.limit,
@@ -145,7 +145,7 @@ def write_admission(admission: Admission) -> api.JoinStreamResponse:
     if admission.first_variant_id:
         query["first"] = admission.first_variant_id
     return api.JoinStreamResponse(
-        recording_id=_recording(stream),
+        recording_id=recording_of(stream),
         viewer_id=session.viewer_id,
         session_id=session.session_id,
         current_bitrate=rung_name(stream.variants, session.variant_id),
@@ -160,7 +160,7 @@ def write_departure(departure: Departure) -> api.LeaveStreamResponse:
     """Write the totals of a viewer who has left."""
     ended = departure.ended
     return api.LeaveStreamResponse(
-        recording_id=_recording(departure.stream),
+        recording_id=recording_of(departure.stream),
         viewer_id=ended.session.viewer_id,
         session_id=ended.session.session_id,
         segments_received=ended.session.segments_count,
@@ -175,7 +175,7 @@ def write_gathering(gathering: Gathering) -> api.GetDistributionResponse:
     """Write who watches a stream."""
     stream, figures = gathering.stream, gathering.figures
     return api.GetDistributionResponse(
-        recording_id=_recording(stream),
+        recording_id=recording_of(stream),
         active_viewers=figures.viewers_count,
         peak_viewers=gathering.peak_count,
         total_segments_served=figures.served.segments_count,
@@ -214,7 +214,7 @@ def write_adaptation(
 ) -> api.AdaptQualityResponse:
     """Write what a viewer was told to play."""
     return api.AdaptQualityResponse(
-        recording_id=_recording(adaptation.stream),
+        recording_id=recording_of(adaptation.stream),
         viewer_id=viewer_id,
         old_bitrate=adaptation.old,
         new_bitrate=adaptation.new,
@@ -266,5 +266,5 @@ def _write_variant(figures: VariantFigures) -> api.VariantStats:
     )
 
 
-def _recording(stream: Stream) -> str:
+def recording_of(stream: Stream) -> str:
     return stream.description.recording_id or stream.stream_id

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from distributor.domain.audiences import Held, Outline
+from distributor.domain.delivery import Edge, Order
 from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
 from distributor.domain.retention import Head
+from distributor.domain.steering import Route
 from distributor.domain.stream import Stream
 from distributor.domain.views import Command, Report
 from distributor.mailbox import Mailbox
@@ -112,6 +114,9 @@ class Tombstone:
 
 
 Item = StoredRecord | StreamChanged
+
+Carry = Callable[[Order], Awaitable[int]]
+"""Brings an object to one kind of edge; answers its bytes. All failures but Unavailable are final."""
 
 
 class LedgerWriter(Protocol):
@@ -319,6 +324,23 @@ class DeadLetters(Protocol):
 
     async def put(self, order: Order, *, attempts_count: int, error: str) -> None:
         """Keep one."""
+
+
+class Edges(Protocol):
+    """Where viewers are served from, now."""
+
+    def all(self) -> Sequence[Edge]:
+        """List the gateways that report, and the CDNs."""
+
+    def of_viewer(self, stream_id: str, viewer_id: str) -> Edge | None:
+        """Find the gateway that served a viewer last."""
+
+
+class Probe(Protocol):
+    """Who looks whether a pathway answers."""
+
+    async def answers(self, route: Route) -> bool:
+        """Look once."""
 
 
 class Needs(Protocol):

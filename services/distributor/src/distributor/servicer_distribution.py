@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from weir.distributor.v1 import distributor_pb2 as api
 from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
 
-from chassis.errors import Unimplemented
 from chassis.layout import require_id
+from distributor import convert_delivery
 from distributor import convert_viewers as convert
 from distributor.convert import write_time
 from distributor.ports import Needs
+from distributor.service_deliver import Shipping
+from distributor.service_pathways import Pathways
 from distributor.service_viewers import Distribution
 from distributor.viewers import Viewers
 
@@ -23,10 +26,19 @@ class DistributionServicer(api_grpc.DistributionServiceServicer):
     """See weir.distributor.v1.DistributionService."""
 
     def __init__(
-        self, distribution: Distribution, viewers: Viewers, needs: Needs, now: Callable[[], datetime]
+        self,
+        distribution: Distribution,
+        viewers: Viewers,
+        shipping: Shipping,
+        pathways: Pathways,
+        *,
+        needs: Needs,
+        now: Callable[[], datetime],
     ) -> None:
         self._distribution = distribution
         self._viewers = viewers
+        self._shipping = shipping
+        self._pathways = pathways
         self._needs = needs
         self._now = now
 
@@ -96,14 +108,17 @@ class DistributionServicer(api_grpc.DistributionServiceServicer):
     async def DeliverSegment(
         self, request: api.DeliverSegmentRequest, context: Any
     ) -> api.DeliverSegmentResponse:
-        _not_yet("delivery to edges is not built yet; gateways fetch segments from storage")
+        shipment = await self._shipping.deliver(
+            require_id(request.stream_id, field="stream_id"),
+            request.segment_id,
+            viewer_id=request.viewer_id and require_id(request.viewer_id, field="viewer_id"),
+            rendition=request.rendition,
+        )
+        return convert_delivery.write_shipment(request, shipment, self._now())
 
     async def WatchPathways(
         self, request: api.WatchPathwaysRequest, context: Any
     ) -> AsyncIterator[api.WatchPathwaysResponse]:
-        _not_yet("nobody is steered yet")
-        yield api.WatchPathwaysResponse()  # makes this a stream of responses
-
-
-def _not_yet(message: str) -> NoReturn:
-    raise Unimplemented(message, reason="NOT_BUILT_YET")
+        async with aclosing(self._pathways.watch()) as states:
+            async for pathways in states:
+                yield convert_delivery.write_pathways(pathways)

@@ -1,0 +1,64 @@
+"""Deliveries that were given up, in a JetStream stream of bounded size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.js import api
+from pydantic import TypeAdapter
+
+from chassis import layout
+from chassis.messaging import ensure_stream, jetstream, persist
+from distributor.domain.delivery import Order
+
+LIMIT_COUNT = 10_000
+MAX_AGE_S = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """As it is stored."""
+
+    edge: str
+    path: str
+    object_key: str
+    attempts_count: int
+    error: str
+
+
+_LETTER = TypeAdapter(DeadLetter)
+
+
+async def open_dead_letters(client: Client, *, replicas: int) -> NatsDeadLetters:
+    """Open the stream, made if it is not there yet; the newest letters of the last week are kept."""
+    config = api.StreamConfig(
+        name=layout.DEAD_DELIVERIES_STREAM,
+        subjects=[layout.dead_delivery_subject("*")],
+        storage=api.StorageType.FILE,
+        num_replicas=replicas,
+        max_msgs=LIMIT_COUNT,
+        max_age=MAX_AGE_S,
+        discard=api.DiscardPolicy.OLD,
+    )
+    await ensure_stream(jetstream(client), config)
+    return NatsDeadLetters(client)
+
+
+class NatsDeadLetters:
+    """Implements the port DeadLetters."""
+
+    def __init__(self, client: Client) -> None:
+        self._js = jetstream(client)
+
+    async def put(self, order: Order, *, attempts_count: int, error: str) -> None:
+        """Keep one; Unavailable if NATS is away."""
+        letter = DeadLetter(
+            edge=order.edge.name,
+            path=order.freight.path,
+            object_key=order.freight.object_key,
+            attempts_count=attempts_count,
+            error=error,
+        )
+        subject = layout.dead_delivery_subject(order.freight.ledger_id.stream_id)
+        await persist(lambda _attempt: self._js.publish(subject, _LETTER.dump_json(letter)))
