@@ -26,6 +26,7 @@ from transcoder.adapters.stream_guard import stream_guard
 from transcoder.adapters.tap import SrtListener, TapSettings, UrlTap
 from transcoder.adapters.tap_command import build_script_command, write_url_script
 from transcoder.domain.pull_url import parse_pull_url
+from transcoder.ingest.rtmp.handshake import HALF_BYTES
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 ENOUGH_BYTES = 100_000
@@ -137,6 +138,23 @@ async def test_rtmp_is_pulled() -> None:
     with rtmp_source("/live/cam?token=a%2Fb") as url:
         counts = await watch(url)
     assert (counts["h264"] > 20, counts["aac"] > 20) == (True, True)
+
+
+async def test_an_rtmp_server_hears_the_name_that_was_asked_for() -> None:
+    heard = bytearray()
+
+    async def shake_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = await reader.readexactly(1 + HALF_BYTES)
+        writer.write(b"\3" + bytes(HALF_BYTES) + hello[1:])
+        await reader.readexactly(HALF_BYTES)
+        heard.extend(await reader.read(1000))
+        writer.close()
+
+    async with await asyncio.start_server(shake_hands, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable):
+            await tap_once(f"rtmp://localhost:{port}/live/cam/key")
+    assert f"rtmp://localhost:{port}/live/cam".encode() in heard
 
 
 async def test_srt_is_pulled() -> None:
