@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from transcoder.domain.live_timeline import LiveEntry, PlacedSegment, StoredObje
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.ready_feed import PATIENCE_TARGETS, Feed, begin, join
 from transcoder.domain.ready_segment import ReadySegment
-from transcoder.domain.ready_timeline import WRAP_S, ReadyTimeline, fold, next_look, plan_entries
+from transcoder.domain.ready_timeline import WRAP_S, next_look, plan_entries
+from transcoder.domain.ready_tracks import ReadyTimeline, fold
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TARGET_S = 2
@@ -25,7 +27,7 @@ COUNT = 6
 Name = tuple[str, int]
 
 
-def a_segment(variant_id: str, number: int, at_s: float = 0.0, **changes: object) -> ReadySegment:
+def a_segment(variant_id: str, number: int, at_s: float = 0.0, **changes: Any) -> ReadySegment:
     segment = ReadySegment(
         variant_id=variant_id,
         number=number,
@@ -35,7 +37,7 @@ def a_segment(variant_id: str, number: int, at_s: float = 0.0, **changes: object
         duration_s=SEGMENT_S,
         arrival_time=START + timedelta(seconds=at_s),
     )
-    return replace(segment, **changes)  # type: ignore[arg-type] # fields of the test's choice
+    return replace(segment, **changes)
 
 
 def an_info(variant_id: str) -> RenditionInfo:

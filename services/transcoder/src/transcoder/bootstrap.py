@@ -57,7 +57,7 @@ from transcoder.live.ownership import OwnerRules, Owners
 from transcoder.live.standby import Standby
 from transcoder.ports import Lane, SourceFiles
 from transcoder.ready import announcing as ready_announcing
-from transcoder.ready import ingest as ready_ingest
+from transcoder.ready import attempt as ready_attempt
 from transcoder.ready.announcing import ReadyAnnouncer
 from transcoder.ready.claims import Claims, PushedOnly
 from transcoder.ready.ingest import ReadyIngest
@@ -378,10 +378,10 @@ def _build_ready(
         feeds=stores.feeds, segments=stores.segments, ledger=ledger, settings=settings, clock=_now
     )
     announcer = ReadyAnnouncer(ports, claims)
-    ingest_ports = ready_ingest.Ports(
+    ports_of_attempts = ready_attempt.Ports(
         settings=settings, segments=stores.segments, media=stores.media, probe=probe_segment, clock=_now
     )
-    return Ready(ingest=ReadyIngest(ingest_ports, claims, announcer), watch=ReadyWatch(ports, announcer))
+    return Ready(ingest=ReadyIngest(ports_of_attempts, claims, announcer), watch=ReadyWatch(ports, announcer))
 
 
 def _source_files(config: TranscoderConfig, store: ObjectStore) -> SourceFiles:

@@ -17,7 +17,8 @@ from transcoder.convert import read_length_header, write_time
 from transcoder.convert_live import read_key, read_piece
 from transcoder.domain.ready_segment import MAX_NUMBER
 from transcoder.domain.wholeness import Promise, undeclared
-from transcoder.ready.ingest import Offer, ReadyClaim, Status, Taken
+from transcoder.ready.attempt import Offer, Status, Taken
+from transcoder.ready.ingest import ReadyClaim
 from transcoder.service_receive import Limits, Receiver, UploadPiece
 
 _JSON = "application/json"

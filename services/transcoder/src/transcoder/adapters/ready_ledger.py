@@ -18,7 +18,7 @@ from transcoder.domain.live_settings import LiveSettings
 from transcoder.domain.live_timeline import LedgerEntry, LiveEntry, PlacedSegment, StoredObject, TrackTrimmed
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.ready_feed import Feed
-from transcoder.domain.ready_timeline import ReadyTimeline, fold
+from transcoder.domain.ready_tracks import ReadyTimeline, fold
 from transcoder.ready.ports import FeedId
 
 

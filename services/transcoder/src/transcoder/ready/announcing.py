@@ -16,13 +16,8 @@ from chassis.errors import Conflict, FailedPrecondition, Unavailable
 from chassis.telemetry import STREAM, log
 from transcoder.domain.ready_feed import Feed, begin
 from transcoder.domain.ready_segment import ReadySegment
-from transcoder.domain.ready_timeline import (
-    ENTRIES_PER_RECORD,
-    ReadyTimeline,
-    fold,
-    next_look,
-    plan_entries,
-)
+from transcoder.domain.ready_timeline import ENTRIES_PER_RECORD, next_look, plan_entries
+from transcoder.domain.ready_tracks import ReadyTimeline, fold
 from transcoder.ports import Clock
 from transcoder.ready.claims import Claims
 from transcoder.ready.heard import Index

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from chassis.errors import Conflict, FailedPrecondition
 from transcoder.domain.live_settings import LiveSettings
 from transcoder.domain.ready_feed import Feed
-from transcoder.domain.ready_timeline import ReadyTimeline
+from transcoder.domain.ready_tracks import ReadyTimeline
 from transcoder.live.ports import LiveSettingsSource, OpenedLive
 from transcoder.ready.ports import FeedId, FeedStore, Owning, ReadyLedger
 

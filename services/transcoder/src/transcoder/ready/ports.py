@@ -11,7 +11,7 @@ from transcoder.domain.live_timeline import LiveEntry
 from transcoder.domain.plan import Container
 from transcoder.domain.ready_feed import Feed
 from transcoder.domain.ready_segment import Measured, ReadySegment
-from transcoder.domain.ready_timeline import ReadyTimeline
+from transcoder.domain.ready_tracks import ReadyTimeline
 from transcoder.ports import Kept
 
 
