@@ -97,11 +97,28 @@ class TestJoining:
         assert audiences.of("film").present_count(T0 + 1) == 0
         assert audiences.of("film").served.segments_count == 1
 
-    def test_viewers_that_nobody_announced_take_places_too(self) -> None:
+    def test_players_that_never_joined_take_no_places(self) -> None:
         audiences = Audiences(TERMS)
         audiences.report(sent(sample("a"), sample("b")), time=T0)
-        (outcome,) = audiences.ask([join("v", limit=2)], time=T0)
-        assert outcome == Refused(limit=2)
+        first, second, third = audiences.ask([join(name, limit=2) for name in ("a", "v", "w")], time=T0)
+        assert isinstance(first, Session)
+        assert first.session_id == "a"  # who was there already, by this name
+        assert isinstance(second, Session)
+        assert third == Refused(limit=2)
+        assert audiences.of("film").present_count(T0) == 3
+        (again,) = audiences.ask([join("b", limit=2)], time=T0)
+        assert again == Refused(limit=2)
+
+    def test_who_was_given_nothing_is_no_viewer(self) -> None:
+        audiences = Audiences(TERMS)
+        refused = Served(requests_count=3, failed_count=3)
+        knocks = Sample(stream_id="film", session_id="a", served=(("", refused),))
+        audiences.report(sent(knocks), time=T0)
+        assert audiences.of("film").present_count(T0) == 0
+        assert audiences.of("film").served.error_rate == 1.0
+        audiences.report(sent(sample("a"), number=1), time=T0)
+        audiences.report(sent(knocks, number=2), time=T0 + 9)
+        assert audiences.of("film").present_count(T0 + 18) == 1
 
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=60), st.integers(1, 6))
     def test_never_more_than_the_limit(self, steps: list[tuple[bool, int]], limit: int) -> None:

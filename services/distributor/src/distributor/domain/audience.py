@@ -60,6 +60,7 @@ class Audience:
         self._past = OrderedDict((one.session.session_id, one) for one in past)
         self._ids = {name: one.session_id for one in self._sessions() for name in one.names}
         self._viewers = {one.viewer_id: one.session_id for one in present}
+        self._joined_ids = {one.session_id for one in present if one.joined}
 
     # What can be read
 
@@ -109,13 +110,20 @@ class Audience:
     # What may happen
 
     def join(self, ask: Join, time: float) -> Session | Refused:
-        """Let a viewer in; one who is there already keeps the session."""
+        """Let a viewer in; one who is there already keeps the session.
+
+        Players who never joined take nobody's place: they cannot be sent away, whatever the limit is.
+        """
         self.expire(time)
-        if known := self.session_of(ask.viewer_id, time):
-            return self._keep(sessions.seen(known, time))
-        limit = min(ask.limit, self._terms.limit_count)
-        if len(self._present) >= limit:
-            return Refused(limit=limit)
+        known = self.session_of(ask.viewer_id, time)
+        if known and known.joined:
+            return self._keep(sessions.joined_again(known, time))
+        if len(self._joined_ids) >= ask.limit:
+            return Refused(limit=ask.limit)
+        if known:
+            return self._keep(sessions.joined_again(known, time))
+        if self._is_full:
+            return Refused(limit=self._terms.limit_count)
         self.views_count += 1
         return self._keep(sessions.joined(ask, time))
 
@@ -132,7 +140,7 @@ class Audience:
         return self._keep(sessions.told(session, ask.variant_id, time)) if session else None
 
     def take(self, sample: Sample, *, gateway: str, time: float) -> None:
-        """Count what was sent; a session that is not there begins."""
+        """Count what was sent; a session that is not there begins, once it is given something."""
         self.expire(time)
         self._count(sample, time)
         session = self._session_for(sample, time)
@@ -154,6 +162,10 @@ class Audience:
             self._drop(oldest.session)
 
     # How
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._present) >= self._terms.limit_count
 
     @property
     def _held_count(self) -> int:
@@ -178,7 +190,9 @@ class Audience:
             return self._present[own_id]
         other = sample.joined_session_id or sample.session_id
         session_id = self._ids.get(other) or own_id or other
-        session = self._present.get(session_id) or self._resumed(session_id, time)
+        session = self._present.get(session_id)
+        if session is None and sample.got_something:
+            session = self._resumed(session_id, time)
         if session is None:
             return None
         if own_id and own_id in self._present and own_id != session.session_id:
@@ -194,13 +208,13 @@ class Audience:
             return None  # what was still on its way
         if newer_id := self._viewers.get(over.session.viewer_id):
             return self._absorbed(self._present[newer_id], session_id)
-        if len(self._present) >= self._terms.limit_count:
+        if self._is_full:
             return None
         del self._past[session_id]
         return over.session
 
     def _begun(self, session_id: str, time: float) -> Session | None:
-        if len(self._present) >= self._terms.limit_count:
+        if self._is_full:
             return None
         self.views_count += 1
         return sessions.begun(session_id, time)
@@ -224,6 +238,8 @@ class Audience:
         if known is None or known.names != session.names:
             self._ids.update(dict.fromkeys(session.names, session.session_id))
             self._viewers.setdefault(session.viewer_id, session.session_id)
+        if session.joined:
+            self._joined_ids.add(session.session_id)
         self._present[session.session_id] = session
         self._present.move_to_end(session.session_id)
         self.peak_count = max(self.peak_count, len(self._present))
@@ -232,12 +248,14 @@ class Audience:
     def _end(self, session: Session, *, end_time: float, left: bool) -> Ended:
         ended = Ended(session=session, end_time=end_time, left=left)
         del self._present[session.session_id]
+        self._joined_ids.discard(session.session_id)
         self._forget_viewer(session)
         self._past[session.session_id] = ended
         return ended
 
     def _drop(self, session: Session) -> None:
         self._present.pop(session.session_id, None)
+        self._joined_ids.discard(session.session_id)
         self._past.pop(session.session_id, None)
         self._forget_viewer(session)
         for name in session.names:

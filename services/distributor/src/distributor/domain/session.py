@@ -22,6 +22,8 @@ class Session:
     """When something was heard of it last."""
     names: tuple[str, ...]
     """All names by which gateways may call it, its id among them."""
+    joined: bool = False
+    """It was asked for; else a player began by itself."""
     variant_id: str = ""
     """Played last, or to be played first."""
     played_time: float = 0.0
@@ -54,6 +56,7 @@ def joined(ask: Join, time: float) -> Session:
         begin_time=time,
         seen_time=time,
         names=(ask.session_id,),
+        joined=True,
         variant_id=ask.variant_id,
     )
 
@@ -69,9 +72,9 @@ def begun(session_id: str, time: float) -> Session:
     )
 
 
-def seen(session: Session, time: float) -> Session:
-    """Note that something was heard of a session."""
-    return replace(session, seen_time=time)
+def joined_again(session: Session, time: float) -> Session:
+    """Note that a session was asked for that is there already."""
+    return replace(session, seen_time=time, joined=True)
 
 
 def also_named(session: Session, names: Sequence[str]) -> Session:
@@ -95,6 +98,7 @@ def with_sample(session: Session, sample: Sample, *, gateway: str, time: float) 
         begin_time=session.begin_time,
         seen_time=time,
         names=session.names,
+        joined=session.joined,
         variant_id=(newer and sample.variant_id) or session.variant_id,
         played_time=said_time if newer else session.played_time,
         gateway=gateway if newer else session.gateway,
@@ -114,6 +118,7 @@ def united(session: Session, other: Session) -> Session:
         begin_time=min(session.begin_time, other.begin_time),
         seen_time=max(session.seen_time, other.seen_time),
         names=tuple(dict.fromkeys((*session.names, *other.names)))[:_NAMES_LIMIT],
+        joined=session.joined or other.joined,
         variant_id=last.variant_id or session.variant_id or other.variant_id,
         played_time=last.played_time,
         gateway=last.gateway,

@@ -23,7 +23,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """Let a viewer in, unless `limit` are watching already."""
+    """Let a viewer in, unless `limit` who joined are watching already."""
 
     stream_id: str
     viewer_id: str
@@ -112,6 +112,13 @@ class Sample:
     latency_s: float | None = None
     served: Sequence[tuple[str, Served]] = ()
     """By variant."""
+
+    @property
+    def got_something(self) -> bool:
+        """Whether any request was answered with what it asked for."""
+        return any(
+            served.requests_count > served.failed_count or served.size_bytes for _, served in self.served
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
