@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from chassis.errors import InvalidArgument
@@ -17,12 +19,15 @@ from support.flv import AUDIO, VIDEO, Tag, edit_flv, shift
 from support.live import ENCODER, Cut, plan_head, run_live, write_all
 from support.media import Media, Picture, Sound, listen, make_media, run_ffmpeg, watch
 from transcoder.adapters.encoder import EncoderSettings
+from transcoder.adapters.ffmpeg_process import ProcessLimits
+from transcoder.adapters.ffmpeg_process import run_ffmpeg as start_ffmpeg
+from transcoder.adapters.live_command import LiveCommand, build_drop_command, build_live_command
 from transcoder.adapters.live_encoder import LiveEncoder
 from transcoder.adapters.live_probe import probe_head
 from transcoder.domain.encoding import EncodeError
 from transcoder.domain.fragment_writer import pack_fragment
 from transcoder.domain.fragments import FragmentReader
-from transcoder.domain.live_cutter import LivePart
+from transcoder.domain.live_cutter import LiveOutput, LivePart, LiveRenditionEnd, LiveSegment
 from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.packager import MediaKind
 from transcoder.domain.plan import Container
@@ -101,6 +106,60 @@ async def test_part_comes_while_the_publisher_goes_on(source: bytes) -> None:
         async for media in encode.outputs():
             if isinstance(media, LivePart) and media.segment == 1:
                 break
+
+
+async def test_a_rung_that_is_left_out_ends_with_its_segment(source: bytes) -> None:
+    plan = await plan_head(source, "flv")
+    made: list[LiveOutput] = []
+    async with asyncio.timeout(30), ENCODER.encode(plan) as encode:
+        writing = asyncio.create_task(write_all(encode, source))
+        async for item in encode.outputs():
+            if not made:
+                encode.drop_top_rung()
+            made.append(item)
+        await writing
+    of_top = [item for item in made if item.rendition.rendition_id == "Large"]
+    assert [type(item) for item in of_top[-2:]] == [LiveSegment, LiveRenditionEnd]
+    assert [segment.duration_s for segment in Cut(made).segments("Large")] == [2.0]
+    assert numbers(Cut(made)) == list(range(SECONDS * 30))
+
+
+async def test_a_rung_that_is_left_out_is_encoded_no_more(source: bytes) -> None:
+    """All others go on, without a frame lost."""
+    plan = await plan_head(source, "flv")
+
+    def command(urls: Sequence[str], progress_url: str) -> Sequence[str]:
+        run = LiveCommand(
+            ffmpeg_path=imageio_ffmpeg.get_ffmpeg_exe(),
+            output_urls=urls[:-1],
+            input_url=urls[-1],
+            progress_url=progress_url,
+        )
+        return build_live_command(run, plan)
+
+    async with (
+        asyncio.timeout(30),
+        start_ffmpeg(
+            command, output_count=3, limits=ProcessLimits(), on_progress=lambda _: None, is_commanded=True
+        ) as process,
+    ):
+
+        async def publish_slowly() -> None:
+            for place in range(0, len(source), len(source) // 30):
+                await process.write(source[place : place + len(source) // 30])
+                await asyncio.sleep(0.1)  # a publisher's pace: commands are heard twice a second
+            process.end_input()
+
+        publishing = asyncio.create_task(publish_slowly())
+        frames = dict.fromkeys(range(3), 0)
+        async for number, data in process.outputs():
+            if not frames[1]:
+                process.command(build_drop_command(1))
+            frames[number] += data.count(b"moof")
+        await publishing
+        assert await process.wait() == 0
+    assert frames[0] == pytest.approx(SECONDS * 30, abs=2)  # a box's name may be cut in two
+    assert frames[1] < SECONDS * 30 / 2
 
 
 async def test_iframes_are_shown_by_their_ranges_alone(source: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis.errors import AlreadyExists, FailedPrecondition, PermissionDenied, Unavailable
 from support.distributor import Distributor, running_distributor
-from support.live_node import PART_S, PARTS_PER_SEGMENT, Node, create_live, running_node
+from support.live_node import PART_S, PARTS_PER_SEGMENT, SOURCE, Node, create_live, running_node
 from support.nats import NatsServer
 from support.transcoder import until
 from transcoder.domain.live_speed import LiveProgress
@@ -264,26 +265,47 @@ async def test_owner_that_was_taken_over_is_refused_and_leaves_nothing(
     assert stored == announced
 
 
-async def test_encoder_that_falls_behind_goes_on_without_its_top_rung(
-    node: Node, distributor: Distributor
+SLOW = LiveProgress(span_s=10.0, media_s=5.0, speed_ratio=0.5, waiting_ratio=0.9)
+
+
+async def test_encoder_that_falls_behind_leaves_its_top_rung_out_for_good(
+    nats_server: NatsServer, node: Node, distributor: Distributor, tmp_path: Path
 ) -> None:
     rungs = [
         media_pb2.Rung(name="VeryLow", width_pixels=160, height_pixels=90, video_bps=100_000),
         media_pb2.Rung(name="Top", width_pixels=640, height_pixels=360, video_bps=500_000),
     ]
     key = await create_live(distributor, transcode_profiles=[], rungs=rungs)
-    publisher = await node.publish(key, 6)
-    await until_parts(distributor, 6)
-    node.encoder.note(LiveProgress(span_s=10.0, media_s=5.0, speed_ratio=0.5, waiting_ratio=0.9))
-    with pytest.raises(Unavailable, match="'Top'"):
-        await publisher.running
-    await (await node.publish(key, 6)).hang_up()
-    assert [plan.rendition_ids for plan in node.encoder.plans] == [
-        ("VeryLow", "Top", "audio"),
-        ("VeryLow", "audio"),
-    ]
+    publisher = await node.publish(key, PARTS_PER_SEGMENT + 2)
+    await until_parts(distributor, PARTS_PER_SEGMENT + 2)
+    node.encoder.note(SLOW)
+    node.encoder.note(SLOW)  # one rung at a time
+    publisher.wire.send(PARTS_PER_SEGMENT + 2)
+    await until_parts(distributor, 2 * PARTS_PER_SEGMENT + 4)  # the publisher was not disturbed
+    await publisher.hang_up()
+    async with running_node(
+        nats_server.url, distributor.address, tmp_path / "objects", owner="there"
+    ) as other:
+        await (await other.publish(key, PARTS_PER_SEGMENT)).hang_up()
+        assert "Top" not in other.encoder.plans[0].rendition_ids
+    assert [segment.discontinuity_sequence for segment in await segments(distributor)] == [0, 0, 0, 1]
     top = await segments(distributor, "Top")
-    assert [segment.gap for segment in top] == [False, False, True, True]
-    assert [segment.discontinuity_sequence for segment in top] == [0, 0, 1, 1]
-    starts = [segment.start_s for segment in await segments(distributor)]
-    assert [segment.start_s for segment in top] == pytest.approx(starts)
+    assert [segment.duration_s for segment in top if not segment.gap] == pytest.approx([4 * PART_S] * 2)
+    ends = [entry.ended for entry in await entries(distributor) if entry.HasField("ended")]
+    assert [end.rendition_id for end in ends] == ["Top"]
+
+
+async def test_rendition_that_joins_counts_on_as_its_siblings_do(
+    node: Node, distributor: Distributor
+) -> None:
+    key = await create_live(distributor)
+    node.probe.source = replace(SOURCE, audio=None)
+    await (await node.publish(key, PARTS_PER_SEGMENT + 2)).hang_up()
+    node.probe.source = SOURCE
+    await (await node.publish(key, 2 * PARTS_PER_SEGMENT)).hang_up()
+    found = [entry.segment for entry in await entries(distributor) if entry.HasField("segment")]
+    sound = {segment.msn: segment for segment in found if segment.rendition_id == "audio"}
+    assert sorted(sound) == [2, 3]
+    for segment in await segments(distributor):
+        if segment.msn in sound:
+            assert segment.start_s == pytest.approx(sound[segment.msn].start_s)

@@ -10,7 +10,7 @@ from transcoder.adapters.encoder import EncoderSettings
 from transcoder.adapters.live_encoder import LiveEncode, LiveEncoder
 from transcoder.adapters.live_probe import probe_head
 from transcoder.domain.ladder import Rung
-from transcoder.domain.live_cutter import LiveMedia, LivePart, LiveSegment
+from transcoder.domain.live_cutter import LiveMedia, LiveOutput, LivePart, LiveRenditionEnd, LiveSegment
 from transcoder.domain.live_plan import HEAD_BYTES, LivePlan, plan_live
 from transcoder.domain.packager import RenditionInfo
 
@@ -48,8 +48,8 @@ async def write_all(encode: LiveEncode, data: bytes, piece_bytes: int = 10_000) 
 class Cut:
     """All that came out of a run."""
 
-    def __init__(self, media: Sequence[LiveMedia]) -> None:
-        self.media = media
+    def __init__(self, media: Sequence[LiveOutput]) -> None:
+        self.media = [item for item in media if not isinstance(item, LiveRenditionEnd)]
 
     @property
     def renditions(self) -> dict[str, RenditionInfo]:

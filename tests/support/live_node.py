@@ -26,7 +26,13 @@ from transcoder.adapters.live_settings import LiveSettingsClient
 from transcoder.adapters.media_store import ObjectMediaStore
 from transcoder.config import TranscoderConfig
 from transcoder.domain.ladder import NAMED_RUNGS
-from transcoder.domain.live_cutter import LiveMedia, LivePart, LiveSegment
+from transcoder.domain.live_cutter import (
+    LiveMedia,
+    LiveOutput,
+    LivePart,
+    LiveRenditionEnd,
+    LiveSegment,
+)
 from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.packager import MediaKind, RenditionInfo
@@ -67,9 +73,14 @@ SOURCE = Source(
 )
 
 
-async def scripted_probe(head: bytes, demuxer: str, *, is_whole: bool) -> Source:  # noqa: ARG001
-    """Find picture and sound in anything."""
-    return SOURCE
+@dataclass(slots=True)
+class ScriptedProbe:
+    """Finds in anything what the test wants."""
+
+    source: Source = SOURCE
+
+    async def look(self, head: bytes, demuxer: str, *, is_whole: bool) -> Source:
+        return self.source
 
 
 def rendition_info(rendition_id: str) -> RenditionInfo:
@@ -151,23 +162,37 @@ class ScriptedEncode:
             ScriptedCutter(rendition_info(rendition_id), has_parts=bool(plan.part_target_s))
             for rendition_id in plan.rendition_ids
         ]
-        self._made: asyncio.Queue[LiveMedia | None] = asyncio.Queue()
+        self._rungs = self._cutters[: len(plan.ladder)]
+        self._leaving: ScriptedCutter | None = None
+        self._made: asyncio.Queue[LiveOutput | None] = asyncio.Queue()
+
+    @property
+    def is_dropping(self) -> bool:
+        return self._leaving is not None
+
+    def drop_top_rung(self) -> None:
+        self._leaving = self._rungs.pop()
 
     async def write(self, data: bytes) -> None:
         for byte in data:
-            for cutter in self._cutters:
-                self._put(cutter.take(byte))
+            for cutter in tuple(self._cutters):
+                made = cutter.take(byte)
+                self._put(made)
+                if cutter is self._leaving and isinstance(made[-1], LiveSegment):
+                    self._put([LiveRenditionEnd(rendition=made[-1].rendition)])
+                    self._cutters.remove(cutter)
+                    self._leaving = None
 
     async def finish(self) -> None:
         for cutter in self._cutters:
             self._put(cutter.finish())
         self._made.put_nowait(None)
 
-    async def outputs(self) -> AsyncGenerator[LiveMedia]:
+    async def outputs(self) -> AsyncGenerator[LiveOutput]:
         while (piece := await self._made.get()) is not None:
             yield piece
 
-    def _put(self, made: Sequence[LiveMedia]) -> None:
+    def _put(self, made: Sequence[LiveOutput]) -> None:
         for piece in made:
             self._made.put_nowait(piece)
 
@@ -235,6 +260,7 @@ class Node:
     owners: Owners
     encoder: ScriptedEncoder
     media: ObjectMediaStore
+    probe: ScriptedProbe
     connections: list[Connection] = field(default_factory=list)
 
     async def publish(self, stream_key: str, parts_count: int = 0, *, take_over: bool = False) -> Connection:
@@ -266,16 +292,16 @@ async def running_node(
             rules=OwnerRules(owner=owner, hold_s=hold_s, look_s=0.3),
             end=Closing(media, hold_s=hold_s).end,
         )
-        encoder = ScriptedEncoder()
+        encoder, probe = ScriptedEncoder(), ScriptedProbe()
         ports = Ports(
             media=media,
             settings=settings,
-            probe=scripted_probe,
+            probe=probe.look,
             encoder=encoder,
             clock=lambda: datetime.now(UTC),
         )
         admission = Admission(owners, ports, SessionRules(hold_s=hold_s))
-        node = Node(admission=admission, owners=owners, encoder=encoder, media=media)
+        node = Node(admission=admission, owners=owners, encoder=encoder, media=media, probe=probe)
         try:
             async with admission.open():
                 yield node

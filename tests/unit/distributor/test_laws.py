@@ -102,6 +102,16 @@ LAWFUL = {
     "segments follow each other": [LOW, seg(0), seg(1), seg(2)],
     "renditions grow side by side": [LOW, AUDIO, seg(0), seg(0, rendition_id="audio"), seg(1)],
     "the first segment starts anywhere": [LOW, seg(0, start_s=7.5)],
+    "a rendition that joins counts on": [LOW, seg(0), seg(1), AUDIO, seg(2), seg(2, rendition_id="audio")],
+    "a rendition that joins with parts": [
+        LOW,
+        seg(0),
+        AUDIO,
+        part(1, 0, rendition_id="audio"),
+        part(1, 1, rendition_id="audio"),
+        seg(1, rendition_id="audio"),
+    ],
+    "a rendition that joins late counts from 0": [LOW, seg(0), AUDIO, seg(0, rendition_id="audio")],
     "a float's error is no hole": [LOW, seg(0), seg(1, start_s=4.000001)],
     "a duration that rounds down": [LOW, seg(0, duration_s=4.49)],
     "a discontinuity lets the clock jump": [
@@ -157,6 +167,11 @@ BROKEN: dict[str, tuple[list[Entry], Entry, str]] = {
     "audio with a size": ([], replace(AUDIO, width_pixels=1), "width_pixels is 1: it must lie from 0 to 0"),
     "audio with frames": ([], replace(AUDIO, frame_rate=(30, 1)), "frame_rate is '30/1'"),
     "a first segment above 0": ([LOW], seg(1), "msn is 1: it must be 0"),
+    "a rendition that joins ahead of all": (
+        [LOW, seg(0), AUDIO],
+        seg(2, rendition_id="audio"),
+        "msn is 2: it must lie from 0 to 1",
+    ),
     "a segment left out": ([LOW, seg(0)], seg(2), "msn is 2: it must be 1"),
     "a segment twice": ([LOW, seg(0)], seg(0), "msn is 0: it must be 1"),
     "a hole": ([LOW, seg(0)], seg(1, start_s=4.5), r"start_s is 4.5: it must be 4.0+, the end"),

@@ -6,6 +6,8 @@ from fractions import Fraction
 
 import pytest
 
+from hls_gateway.domain.names import MEDIA, PlaylistName
+from hls_gateway.domain.playlist.catalogue import render_playlist
 from hls_gateway.domain.playlist.multivariant import is_playable, render_multivariant
 from hls_gateway.domain.stream import Container, Ended, Entry, MediaKind, Stream
 from support.playlists import (
@@ -230,7 +232,13 @@ class TestLive:
         ]
         assert "High" not in render_multivariant(live)
         over = timeline_of(a_video(), LOW, *SEGMENTS[:4], given_up, END, stream=self.STREAM)
-        assert len(read_playlist(render_multivariant(over)).playlists) == 2
+        assert "High" not in render_multivariant(over)  # it does not show all of the recording
+
+    def test_a_rendition_that_was_given_up_has_no_playlist_that_would_show_an_end(self) -> None:
+        given_up = Ended(rendition_id="High")
+        timeline = timeline_of(a_video(), LOW, *SEGMENTS[:4], given_up, stream=self.STREAM)
+        assert render_playlist(timeline, PlaylistName(MEDIA, "High"), {}) is None
+        assert render_playlist(timeline, PlaylistName(MEDIA, "Low"), {})
 
     def test_bandwidth_bounds_what_is_still_to_come(self) -> None:
         timeline = timeline_of(a_video(), *SEGMENTS[:2], stream=self.STREAM)

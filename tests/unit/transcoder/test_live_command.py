@@ -11,14 +11,19 @@ from transcoder.adapters.live_command import LiveCommand, build_live_command
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.live_plan import LivePlan, plan_live
 
-RUN = LiveCommand(ffmpeg_path="ffmpeg", output_urls=("pipe:5", "pipe:6", "pipe:7"), progress_url="pipe:9")
+RUN = LiveCommand(
+    ffmpeg_path="ffmpeg",
+    output_urls=("pipe:5", "pipe:6", "pipe:7"),
+    input_url="file:/dev/fd/8",
+    progress_url="pipe:9",
+)
 
 COMMAND = """
 ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_error_rate 0.2
--max_error_rate 1 -progress pipe:9
+-max_error_rate 1 -stdin -progress pipe:9
 -f live_flv -analyzeduration 10000000 -dts_delta_threshold 10 -dts_error_threshold 10
--max_pixels 33177600 -probesize 8388608 -protocol_whitelist pipe -reinit_filter 0 -thread_type slice
--threads 2 -i pipe:0
+-max_pixels 33177600 -probesize 8388608 -protocol_whitelist file -reinit_filter 0 -thread_type slice
+-threads 2 -i file:/dev/fd/8
 -filter_complex
 [0:0]settb=1/1000000[s0];
 [s0]setpts=PTS-STARTPTS+round(STARTPTS/(100000/3))*(100000/3)+0[s1];
@@ -27,12 +32,14 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 [s3]setsar=1[s4];
 [s4]format=yuv420p[s5];
 [s5]split=2[s6][s7];
-[s7]scale=640:360:flags=bicubic[s8]
+[s7]scale=640:360:flags=bicubic[s8];
+[s6]setpts@rung1=PTS[s9];
+[s9]select=not(isnan(pts))[s10]
 -map [s8] -f mp4 -b:v 500000 -bf 0 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 750000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
 -rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:5
--map [s6] -f mp4 -b:v 1000000 -bf 0 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
+-map [s10] -f mp4 -b:v 1000000 -bf 0 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 1500000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
 -rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:6

@@ -14,12 +14,13 @@ from support.sources import make_audio, make_source, make_video
 from transcoder.domain.codecs import split_adts
 from transcoder.domain.fragment_writer import pack_fragment
 from transcoder.domain.fragments import FragmentReader, Sample
+from transcoder.domain.iframes import find_iframes
 from transcoder.domain.ladder import NAMED_RUNGS
-from transcoder.domain.live_cutter import LiveMedia, LivePart, LiveSegment
+from transcoder.domain.live_cutter import LiveOutput, LivePart, LiveRenditionEnd, LiveSegment
 from transcoder.domain.live_plan import LivePlan, plan_live
 from transcoder.domain.live_run import LiveRun
 from transcoder.domain.live_sound import AWAY_S
-from transcoder.domain.packager import MediaKind, PackagingError
+from transcoder.domain.packager import IFrameRange, MediaKind, PackagingError
 from transcoder.domain.plan import Container
 from transcoder.domain.silence import silent_aac_frame
 from transcoder.domain.ts_packets import PACKET_BYTES
@@ -58,14 +59,14 @@ def aac_frames(seconds: float) -> int:
     return round(seconds / AAC_S)
 
 
-def run_through(plan: LivePlan, *outputs: bytes) -> list[LiveMedia]:
+def run_through(plan: LivePlan, *outputs: bytes) -> list[LiveOutput]:
     """Feed whole outputs, then end."""
     run = LiveRun(plan)
-    media = [item for number, data in enumerate(outputs) for item in run.feed(number, data, 0.0)]
-    return media + run.finish()
+    made = [item for number, data in enumerate(outputs) for item in run.feed(number, data, 0.0)]
+    return [*made, *run.finish()]
 
 
-def segments_of(media: list[LiveMedia], rendition_id: str) -> list[LiveSegment]:
+def segments_of(media: list[LiveOutput], rendition_id: str) -> list[LiveSegment]:
     return [
         item
         for item in media
@@ -73,13 +74,13 @@ def segments_of(media: list[LiveMedia], rendition_id: str) -> list[LiveSegment]:
     ]
 
 
-def parts_of(media: list[LiveMedia], rendition_id: str) -> list[LivePart]:
+def parts_of(media: list[LiveOutput], rendition_id: str) -> list[LivePart]:
     return [
         item for item in media if isinstance(item, LivePart) and item.rendition.rendition_id == rendition_id
     ]
 
 
-def samples_of(media: list[LiveMedia], rendition_id: str) -> list[Sample]:
+def samples_of(media: list[LiveOutput], rendition_id: str) -> list[Sample]:
     segments = segments_of(media, rendition_id)
     reader = FragmentReader()
     return reader.feed((segments[0].rendition.init or b"") + b"".join(item.data for item in segments))
@@ -90,7 +91,7 @@ def test_parts_do_not_depend_on_how_the_bytes_arrive(data: st.DataObject, count:
     plan = make_plan(part_s=part_s)
     streams = (encode_pictures(count), encode_sound(aac_frames(count / RATE)))
     pieces = [[(n, piece) for piece in data.draw(splits(stream))] for n, stream in enumerate(streams)]
-    run, media = LiveRun(plan), list[LiveMedia]()
+    run, media = LiveRun(plan), list[LiveOutput]()
     while any(pieces):
         turn = data.draw(st.sampled_from([queue for queue in pieces if queue]))
         media += run.feed(*turn.pop(0), 0.0)
@@ -158,6 +159,44 @@ def test_iframe_ranges_hold_an_iframe_and_what_describes_it() -> None:
         data = segment.data[iframe.offset_bytes : iframe.offset_bytes + iframe.size_bytes]
         assert data[4:8] == b"moof"
         assert data.endswith(make_samples(11, duration=1)[number].data)
+
+
+def test_iframes_are_found_again_in_a_segment_put_together_from_its_parts() -> None:
+    media = run_through(make_plan(), encode_pictures(45), encode_sound(aac_frames(4.5)))
+    for rendition_id, count in (("VeryLow", 5), ("audio", 0)):
+        found: list[IFrameRange] = []
+        for segment in segments_of(media, rendition_id):
+            init = segment.rendition.init or b""
+            again = find_iframes(init, segment.data, segment.duration_s)
+            assert [one.duration_s for one in again] == pytest.approx([1.0] * len(again), abs=0.51)
+            assert [replace(one, duration_s=0) for one in again] == [
+                replace(one, duration_s=0) for one in segment.iframes
+            ]
+            found += again
+        assert len(found) == count
+
+
+@pytest.mark.parametrize("container", Container)
+def test_a_rung_that_is_left_out_ends_with_its_segment(container: Container) -> None:
+    source = make_source(make_video(frame_rate=Fraction(RATE)), make_audio(sample_rate_hz=44_100))
+    plan = plan_live(
+        source, rungs=NAMED_RUNGS[:2], container=container, target_duration_s=2, part_target_s=0.3
+    )
+    run = LiveRun(plan)
+    outputs = (encode_pictures(60), encode_pictures(60), encode_sound(aac_frames(6.0)))
+    halves = [[output[: len(output) // 2] for output in outputs], [out[len(out) // 2 :] for out in outputs]]
+    media = [item for number, data in enumerate(halves[0]) for item in run.feed(number, data, 0.0)]
+    run.drop_top_rung()
+    assert run.is_dropping
+    media += [item for number, data in enumerate(halves[1]) for item in run.feed(number, data, 0.0)]
+    media += run.finish()
+    ends = [place for place, item in enumerate(media) if isinstance(item, LiveRenditionEnd)]
+    of_top = [place for place, item in enumerate(media) if item.rendition.rendition_id == "Low"]
+    assert ends == of_top[-1:]
+    assert not run.is_dropping
+    whole = [item for item in media if isinstance(item, LiveSegment) and item.duration_s == 2.0]
+    of_rungs = [item.rendition.rendition_id for item in whole if item.rendition.rendition_id != "audio"]
+    assert (of_rungs.count("Low"), of_rungs.count("VeryLow")) == (2, 3)
 
 
 def test_without_parts_a_segment_is_one_fragment_per_gop() -> None:
@@ -260,7 +299,7 @@ def test_transport_stream_segment_waits_for_its_sound() -> None:
 def test_sound_alone_in_transport_streams() -> None:
     media = run_through(make_plan(picture=False, container=Container.TS), encode_sound(100))
     assert [item.rendition.media_kind for item in media] == [MediaKind.AUDIO] * 2
-    assert [round(item.duration_s, 2) for item in media] == [2.02, 0.3]
+    assert [round(item.duration_s, 2) for item in segments_of(media, "audio")] == [2.02, 0.3]
 
 
 def test_all_rungs_are_cut_alike() -> None:
@@ -282,5 +321,6 @@ def test_silence_in_transport_streams_is_adts() -> None:
     run = LiveRun(plan)
     run.feed(1, encode_sound(0), 0.0)
     cut = run.feed(0, encode_pictures(40), AWAY_S)
+    assert isinstance(cut[0], LiveSegment)
     assert SILENCE in cut[0].data
     assert split_adts(b"\xff\xf1\x50\x80\x01\xbf\xfc" + SILENCE)

@@ -18,6 +18,7 @@ from transcoder.domain.live_timeline import (
     PlacedPart,
     PlacedSegment,
     Remains,
+    RenditionEnd,
     Run,
     StoredObject,
     begin_run,
@@ -97,11 +98,18 @@ class TestRun:
         run = begin_run(timeline, NOON + timedelta(seconds=1))  # the encoder was ahead of the clock
         assert (run.start_s, run.start_time) == (4.0, NOON + timedelta(seconds=4))
 
-    def test_a_new_rendition_begins_at_zero(self) -> None:
+    def test_a_new_rendition_counts_on_as_its_siblings_do(self) -> None:
         timeline = fold(LiveTimeline(), [info("Low"), *announced(begin_run(LiveTimeline(), NOON), "Low", 8)])
         run = begin_run(timeline, NOON)
         placed = run.place_segment(segment("High", 0), StoredObject(key="k", size_bytes=9), None)
-        assert (placed.msn, placed.discontinuity_sequence, placed.start_s) == (0, 1, 4.0)
+        assert (placed.msn, placed.discontinuity_sequence, placed.start_s) == (2, 1, 4.0)
+
+    def test_a_rendition_that_has_ended_gets_no_gaps_and_takes_no_more(self) -> None:
+        run = begin_run(LiveTimeline(), NOON)
+        both = [info("Low"), info("Top"), *announced(run, "Low", 8), *announced(run, "Top", 4)]
+        timeline = fold(LiveTimeline(), [*both, RenditionEnd(rendition_id="Top")])
+        assert close_runs(timeline) == ()
+        assert (timeline.takes("Top"), timeline.takes("Low"), timeline.takes("new")) == (False, True, True)
 
 
 class TestClosing:
@@ -159,27 +167,34 @@ class TestClosing:
         st.tuples(st.integers(0, 14), st.integers(0, 5), st.integers(0, 5), st.floats(-5, 100)),
         min_size=1,
         max_size=5,
-    )
+    ),
+    late=st.integers(0, 4),
 )
 def test_whatever_a_run_leaves_the_ledger_takes_what_follows(
     runs: list[tuple[int, int, int, float]],
+    late: int,
 ) -> None:
-    """Runs that die anywhere, with renditions apart by any number of parts, keep every law of the ledger."""
+    """Runs that die anywhere, with renditions apart by any number of parts, keep every law of the ledger.
+
+    One of the renditions joins in the run `late`.
+    """
     timeline = LiveTimeline()
-    ledger = append(
-        Ledger(container=law.Container.TS, target_duration_s=2, part_target_s=PART_S, is_live=True, epoch=1),
-        epoch=1,
-        entries=[_law_rendition(name) for name in ("Low", "High", "audio")],
+    ledger = Ledger(
+        container=law.Container.TS, target_duration_s=2, part_target_s=PART_S, is_live=True, epoch=1
     )
-    timeline = fold(timeline, [info(name) for name in ("Low", "High", "audio")])
     now = NOON
-    for parts_count, less, lesser, pause_s in runs:
+    for number, (parts_count, less, lesser, pause_s) in enumerate(runs):
+        names = [name for name in ("Low", "High", "late") if name != "late" or number >= late]
+        new = [name for name in names if name not in timeline.tracks]
+        if new:
+            ledger = append(ledger, epoch=1, entries=[_law_rendition(name) for name in new])
+            timeline = fold(timeline, [info(name) for name in new])
         now += timedelta(seconds=parts_count * PART_S + pause_s)
         run = begin_run(timeline, now)
         made = [
             *announced(run, "Low", parts_count),
             *announced(run, "High", max(0, parts_count - less)),
-            *announced(run, "audio", max(0, parts_count - lesser), AUDIO_OFF_S),
+            *(announced(run, "late", max(0, parts_count - lesser), AUDIO_OFF_S) if number >= late else ()),
         ]
         closings = close_runs(fold(timeline, made))
         closed = [one.segment if isinstance(one, Remains) else one for one in closings]
@@ -188,7 +203,7 @@ def test_whatever_a_run_leaves_the_ledger_takes_what_follows(
         if entries:
             ledger = append(ledger, epoch=1, entries=[_law_entry(entry) for entry in entries])
         assert close_runs(timeline) == ()
-        assert len({track.next_msn for track in timeline.tracks.values()}) == 1
+        assert len({track.next_msn for track in timeline.tracks.values() if track.has_begun}) <= 1
 
 
 def _law_rendition(rendition_id: str) -> law.Rendition:

@@ -148,14 +148,14 @@ def _check_succession(ledger: Ledger, entry: Entry, at: str) -> None:
             require(count < MAX_RENDITIONS, at, f"number {count + 1}", f"be one of at most {MAX_RENDITIONS}")
         case Segment():
             timeline = _growing(ledger, entry.rendition_id, at)
-            _check_place(timeline, entry, at)
+            _check_place(ledger, timeline, entry, at)
             _check_time(ledger, timeline, entry, at)
             _check_whole(timeline, entry, at)
         case Part():
             timeline = _growing(ledger, entry.rendition_id, at)
             require(entry.part == timeline.next_part, f"{at}.part", entry.part, f"be {timeline.next_part}")
             _check_part_duration(ledger, entry, at)
-            _check_place(timeline, entry, at)
+            _check_place(ledger, timeline, entry, at)
             _check_time(ledger, timeline, entry, at)
             _check_start(entry, at, timeline.edge_s, free=_is_free(timeline, entry))
         case Ended() if entry.rendition_id:
@@ -171,8 +171,12 @@ def _growing(ledger: Ledger, rendition_id: str, at: str) -> Timeline:
     return timeline
 
 
-def _check_place(timeline: Timeline, entry: Media, at: str) -> None:
-    require(entry.msn == timeline.next_msn, f"{at}.msn", entry.msn, f"be {timeline.next_msn}")
+def _check_place(ledger: Ledger, timeline: Timeline, entry: Media, at: str) -> None:
+    # A rendition that joins may count on as its siblings do, so that their numbers tell the same time.
+    newest = timeline.next_msn if timeline.begun else max(one.next_msn for one in ledger.timelines.values())
+    oldest = timeline.next_msn if timeline.begun else 0
+    rule = f"lie from {oldest} to {newest}" if newest > oldest else f"be {newest}"
+    require(oldest <= entry.msn <= newest, f"{at}.msn", entry.msn, rule)
     least = timeline.discontinuity_sequence
     most = least if timeline.next_part else least + 1
     require(
@@ -302,6 +306,7 @@ def _measured(timeline: Timeline, entry: Segment, target_duration_s: int) -> Tim
 def _with_part(timeline: Timeline, entry: Part) -> Timeline:
     return replace(
         timeline,
+        next_msn=entry.msn,
         next_part=entry.part + 1,
         parts_start_s=entry.start_s if entry.part == 0 else timeline.parts_start_s,
         parts_end_s=entry.end_s,

@@ -99,6 +99,14 @@ class Timeline:
         """Tell whether viewers may wait for what comes next."""
         return self.stream.kind is not StreamKind.VOD and not self.ended
 
+    def is_given_up(self, known: RenditionTimeline) -> bool:
+        """Tell whether a rendition of what is, or was, live ended while others went on.
+
+        It shows nothing any more, not even its end: a player would take that for the end of the stream.
+        """
+        goes_on = any(not other.ended for other in self.renditions.values())
+        return known.ended and goes_on and self.stream.kind is not StreamKind.VOD
+
     def listed(self, known: RenditionTimeline) -> tuple[Segment, ...]:
         """Give the segments that a rendition's playlists list."""
         start = window_start(self.stream, known.segments) if self.kind is StreamKind.LIVE else 0

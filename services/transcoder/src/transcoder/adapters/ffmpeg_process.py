@@ -58,9 +58,14 @@ class FfmpegProcess:
         readers: Sequence[asyncio.StreamReader],
         limits: ProcessLimits,
         on_progress: Callable[[Progress], None],
+        feed: asyncio.StreamWriter | None = None,
     ) -> None:
-        """Take a process and the readers of its outputs, of its progress and of its stderr, in this order."""
+        """Take a process and the readers of its outputs, of its progress and of its stderr, in this order.
+
+        It is fed through its stdin, unless a `feed` of its own is given: then stdin takes commands.
+        """
         self._process = process
+        self._feed = feed or process.stdin
         self._readers = readers
         self._limits = limits
         self._on_progress = on_progress
@@ -101,16 +106,21 @@ class FfmpegProcess:
                 read.cancel()
 
     async def write(self, data: bytes) -> None:
-        """Feed its stdin; wait while it has enough. Once it takes no more, the bytes are dropped."""
-        if self._process.stdin and not self._process.stdin.is_closing():
+        """Feed it; wait while it has enough. Once it takes no more, the bytes are dropped."""
+        if self._feed and not self._feed.is_closing():
             with suppress(ConnectionError):
-                self._process.stdin.write(data)
-                await self._process.stdin.drain()
+                self._feed.write(data)
+                await self._feed.drain()
 
     def end_input(self) -> None:
-        """Let it see the end of its stdin, behind all that was written."""
-        if self._process.stdin:
-            self._process.stdin.close()
+        """Let it see the end of its input, behind all that was written."""
+        if self._feed:
+            self._feed.close()
+
+    def command(self, text: str) -> None:
+        """Give it a command, as a person at its terminal would; it looks for one twice a second."""
+        if self._process.stdin and not self._process.stdin.is_closing():
+            self._process.stdin.write(text.encode())
 
     async def wait(self) -> int:
         """Wait for its end behind that of its outputs; return its status, negative if a signal killed it."""
@@ -184,6 +194,7 @@ async def run_ffmpeg(
     limits: ProcessLimits,
     on_progress: Callable[[Progress], None],
     is_fed: bool = False,
+    is_commanded: bool = False,
 ) -> AsyncIterator[FfmpegProcess]:
     """Start an ffmpeg for the time of a block; however the block is left, it is dead afterwards.
 
@@ -193,25 +204,34 @@ async def run_ffmpeg(
         limits: The bounds within which it runs.
         on_progress: Called when its progress has moved, while the outputs are being taken.
         is_fed: Its stdin is a pipe, to be fed with `write`; else it is empty.
+        is_commanded: Its stdin takes commands instead, and what it is fed comes through a pipe, whose URL
+            stands behind those of the outputs.
     """
     async with AsyncExitStack() as stack:
         pipes = [os.pipe() for _ in range(output_count + 2)]
         files = [stack.enter_context(os.fdopen(read_end, "rb", buffering=0)) for read_end, _ in pipes]
         *outputs, progress, stderr = (write_end for _, write_end in pipes)
+        inputs = [os.pipe()] if is_commanded else []
+        feeds = [stack.enter_context(os.fdopen(write_end, "wb", buffering=0)) for _, write_end in inputs]
+        urls = [f"pipe:{end}" for end in outputs]
+        urls += [
+            f"file:/dev/fd/{read_end}" for read_end, _ in inputs
+        ]  # beside a "pipe:" it takes no commands
         try:
             process = await asyncio.create_subprocess_exec(
                 *(("nice", "-n", str(limits.niceness)) if limits.niceness else ()),
-                *build_command([f"pipe:{end}" for end in outputs], f"pipe:{progress}"),
-                stdin=asyncio.subprocess.PIPE if is_fed else asyncio.subprocess.DEVNULL,
+                *build_command(urls, f"pipe:{progress}"),
+                stdin=asyncio.subprocess.PIPE if is_fed or is_commanded else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=stderr,
-                pass_fds=(*outputs, progress),
+                pass_fds=(*outputs, *(read_end for read_end, _ in inputs), progress),
             )
         finally:
-            for _, write_end in pipes:
-                os.close(write_end)
+            for end in (*(write_end for _, write_end in pipes), *(read_end for read_end, _ in inputs)):
+                os.close(end)
         readers = [asyncio.StreamReader(limit=PIECE_BYTES) for _ in files]
-        ffmpeg = FfmpegProcess(process, readers, limits, on_progress)
+        feed = await _connect_feed(feeds[0]) if feeds else None
+        ffmpeg = FfmpegProcess(process, readers, limits, on_progress, feed)
         stack.push_async_callback(ffmpeg.stop)
         _bound_memory(process.pid, limits.memory_bytes)
         for file, reader in zip(files, readers, strict=True):
@@ -225,6 +245,15 @@ async def _connect(file: BinaryIO, reader: asyncio.StreamReader) -> Callable[[],
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
     return transport.close
+
+
+async def _connect_feed(file: BinaryIO) -> asyncio.StreamWriter:
+    """Make a writer of the write end of a pipe."""
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), file
+    )
+    return asyncio.StreamWriter(transport, protocol, None, loop)
 
 
 def _bound_memory(pid: int, memory_bytes: int) -> None:

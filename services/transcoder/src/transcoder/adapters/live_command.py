@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from typing import Any
 
 import ffmpeg
@@ -19,8 +20,10 @@ from transcoder.domain.live_plan import HEAD_BYTES, HEAD_S, LIVE_DEMUXERS, LiveP
 from transcoder.domain.plan import AudioPlan
 from transcoder.domain.source import VideoTrack
 
-LIVE_FLAGS = ("-max_error_rate", "1")
-"""However much was lost on its way, what came of it is made."""
+LIVE_FLAGS = (
+    *("-max_error_rate", "1"),  # however much was lost on its way, what came of it is made
+    "-stdin",  # commands come there; the source has a pipe of its own
+)
 
 JUMP_S = 10
 """A gap in the source's times is filled if it is shorter, and closed if it is longer."""
@@ -49,6 +52,8 @@ class LiveCommand:
     ffmpeg_path: str
     output_urls: Sequence[str]
     """Where each output goes, the rungs' and then the audio's: "pipe:7"."""
+    input_url: str
+    """Where the source comes from: "file:/dev/fd/9"."""
     progress_url: str
     preset: str = "veryfast"
     thread_count: int = 0
@@ -57,18 +62,18 @@ class LiveCommand:
 
 
 def build_live_command(run: LiveCommand, plan: LivePlan) -> list[str]:
-    """Encode a live source from stdin: decode once, put on the grid, scale in a cascade, an fMP4 per output.
+    """Encode a live source from a pipe: decode once, put on the grid, scale in a cascade, an fMP4 per output.
 
     Args:
         run: With one output URL per rung of plan.ladder, and one for the audio if there is any.
         plan: The run's.
     """
-    source = ffmpeg.input("pipe:0", **_input_flags(run, plan))
+    source = ffmpeg.input(run.input_url, **_input_flags(run, plan))
     outputs: list[Any] = []
     if plan.source.video and plan.frame_rate:
         pictures = source[str(plan.source.video.stream_index)]
         pictures = _put_on_grid(pictures, plan.source.video, plan.frame_rate)
-        streams = scale_pictures(pictures, plan.source.video, plan.ladder)
+        streams = list(map(_with_gate, count(), scale_pictures(pictures, plan.source.video, plan.ladder)))
         outputs = [
             ffmpeg.output(stream, url, **_video_flags(run, plan, rung))
             for stream, url, rung in zip(streams, run.output_urls, plan.ladder, strict=False)
@@ -81,11 +86,32 @@ def build_live_command(run: LiveCommand, plan: LivePlan) -> list[str]:
     return command
 
 
+def build_drop_command(number: int) -> str:
+    """Tell a running ffmpeg to make no more of the rung of this number: all others go on undisturbed.
+
+    Its pictures lose their times at once, the filter behind drops what has none, and its encoder has nothing
+    left to do. (A closed pipe would end the whole process.)
+    """
+    return f"c{_gate_name(number)} -1 expr NAN\n"
+
+
+def _with_gate(number: int, pictures: Any) -> Any:
+    """Let a rung be left out in mid-stream; see `build_drop_command`."""
+    if number == 0:  # there is always a rung
+        return pictures
+    return pictures.filter(_gate_name(number), "PTS").filter("select", "not(isnan(pts))")
+
+
+def _gate_name(number: int) -> str:
+    return f"setpts@rung{number}"
+
+
 def _input_flags(run: LiveCommand, plan: LivePlan) -> dict[str, Any]:
     head_us = round(min(HEAD_S, plan.source.duration_s + HEAD_MARGIN_S) * 1_000_000)
     flags: dict[str, Any] = {
         "f": LIVE_DEMUXERS[plan.source.demuxer],  # no content can choose another, such as hls or concat
-        "protocol_whitelist": "pipe",  # nothing within a source makes ffmpeg open a file or an address
+        "protocol_whitelist": "file",  # nothing in a source makes ffmpeg open an address, and no demuxer ...
+        **({"enable_drefs": 0} if plan.source.demuxer == "mov" else {}),  # ... opens another file
         "probesize": HEAD_BYTES,  # look for streams no farther than the probe did, for it has found them ...
         "analyzeduration": head_us,  # ... and take no longer: a transport stream may always have more
         # times that jump by more go on where they were: else an hour's gap would be an hour of copies

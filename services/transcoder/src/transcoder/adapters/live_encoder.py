@@ -16,9 +16,9 @@ from transcoder.adapters.ffmpeg_process import (
     Progress,
     run_ffmpeg,
 )
-from transcoder.adapters.live_command import LiveCommand, build_live_command
+from transcoder.adapters.live_command import LiveCommand, build_drop_command, build_live_command
 from transcoder.domain.encoding import EncodeError
-from transcoder.domain.live_cutter import LiveMedia
+from transcoder.domain.live_cutter import LiveOutput, LiveRenditionEnd
 from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.live_run import LiveRun
 from transcoder.domain.live_speed import LiveProgress, SpeedMark, measure_speed
@@ -61,18 +61,21 @@ class LiveEncoder:
             stop_timeout_s=settings.stop_timeout_s,
         )
         async with run_ffmpeg(
-            lambda urls, progress_url: build_live_command(self._command(urls, progress_url), plan),
+            lambda urls, progress_url: build_live_command(
+                self._command(urls[:-1], urls[-1], progress_url), plan
+            ),
             output_count=len(plan.ladder) + (plan.audio is not None),
             limits=limits,
             on_progress=meter.note,
-            is_fed=True,
+            is_commanded=True,
         ) as process:
-            yield LiveEncode(process, LiveRun(plan), meter)
+            yield LiveEncode(process, plan, meter)
 
-    def _command(self, urls: Sequence[str], progress_url: str) -> LiveCommand:
+    def _command(self, urls: Sequence[str], input_url: str, progress_url: str) -> LiveCommand:
         return LiveCommand(
             ffmpeg_path=self._ffmpeg_path,
             output_urls=urls,
+            input_url=input_url,
             progress_url=progress_url,
             preset=self._settings.preset,
             thread_count=self._settings.thread_count,
@@ -83,9 +86,10 @@ class LiveEncoder:
 class LiveEncode:
     """A run under way. One task writes, another takes the outputs."""
 
-    def __init__(self, process: FfmpegProcess, run: LiveRun, meter: _Meter) -> None:
+    def __init__(self, process: FfmpegProcess, plan: LivePlan, meter: _Meter) -> None:
         self._process = process
-        self._run = run
+        self._run = LiveRun(plan)
+        self._numbers = {rung.name: number for number, rung in enumerate(plan.ladder)}
         self._meter = meter
 
     async def write(self, data: bytes) -> None:
@@ -100,7 +104,16 @@ class LiveEncode:
         """End the source: the outputs end behind what was written."""
         self._process.end_input()
 
-    async def outputs(self) -> AsyncGenerator[LiveMedia, None]:
+    @property
+    def is_dropping(self) -> bool:
+        """Whether a rung that is to be left out is under way to the end of its segment."""
+        return self._run.is_dropping
+
+    def drop_top_rung(self) -> None:
+        """Encode the highest rung no more once its segment is whole, so that the others keep up."""
+        self._run.drop_top_rung()
+
+    async def outputs(self) -> AsyncGenerator[LiveOutput, None]:
         """Take parts and segments as they are finished.
 
         Those of one rendition come in order, renditions interleave; a segment follows its last part. The last
@@ -114,6 +127,9 @@ class LiveEncode:
             async with aclosing(self._process.outputs()) as outputs:
                 async for number, data in outputs:
                     for media in self._run.feed(number, data, self._meter.now()):
+                        if isinstance(media, LiveRenditionEnd):
+                            rung = self._numbers[media.rendition.rendition_id]
+                            self._process.command(build_drop_command(rung))
                         yield media
                     self._meter.media_s = self._run.end_s
             exit_status = await self._process.wait()

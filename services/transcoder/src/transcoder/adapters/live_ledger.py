@@ -24,6 +24,7 @@ from transcoder.domain.live_timeline import (
     Placed,
     PlacedPart,
     PlacedSegment,
+    RenditionEnd,
     StoredObject,
     TrackTrimmed,
     fold,
@@ -103,6 +104,7 @@ class _KnownTrack:
     trimmed: pb.Trimmed | None = None
     segments: deque[pb.Segment] = field(default_factory=lambda: deque(maxlen=TAIL_SEGMENTS))
     parts: list[pb.Part] = field(default_factory=list)
+    has_ended: bool = False
 
 
 @dataclass(slots=True)
@@ -126,8 +128,10 @@ class _Known:
                     self.tracks.setdefault(rendition.rendition_id, _KnownTrack(rendition=rendition))
                 case "trimmed":
                     self.tracks[entry.trimmed.rendition_id].trimmed = entry.trimmed
+                case "ended" if entry.ended.rendition_id:
+                    self.tracks[entry.ended.rendition_id].has_ended = True
                 case "ended":
-                    self.has_ended = self.has_ended or not entry.ended.rendition_id
+                    self.has_ended = True
 
     def entries(self) -> Iterator[LedgerEntry]:
         for track in self.tracks.values():
@@ -136,6 +140,8 @@ class _Known:
                 yield _read_trimmed(track.trimmed)
             yield from map(_read_segment, track.segments)
             yield from map(_read_part, track.parts)
+            if track.has_ended:
+                yield RenditionEnd(rendition_id=track.rendition.rendition_id)
         if self.has_ended:
             yield StreamEnd()
 
@@ -162,6 +168,8 @@ def write_entry(entry: LiveEntry) -> pb.Entry:
             return pb.Entry(segment=_segment(entry))
         case PlacedPart():
             return pb.Entry(part=_part(entry))
+        case RenditionEnd():
+            return pb.Entry(ended=pb.Ended(rendition_id=entry.rendition_id))
         case StreamEnd():
             return pb.Entry(ended=pb.Ended())
 

@@ -46,7 +46,15 @@ class LiveSegment:
     iframes: tuple[IFrameRange, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRenditionEnd:
+    """A rendition is left out from here on, behind a whole segment; the others go on."""
+
+    rendition: RenditionInfo
+
+
 LiveMedia = LivePart | LiveSegment
+LiveOutput = LiveMedia | LiveRenditionEnd
 
 
 class LiveTrack(Protocol):

@@ -78,7 +78,14 @@ class TrackTrimmed:
     discontinuity_sequence: int
 
 
-LiveEntry = RenditionInfo | PlacedSegment | PlacedPart | StreamEnd
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenditionEnd:
+    """A rendition is made no more, in no later run either."""
+
+    rendition_id: str
+
+
+LiveEntry = RenditionInfo | PlacedSegment | PlacedPart | RenditionEnd | StreamEnd
 LedgerEntry = LiveEntry | TrackTrimmed
 
 
@@ -96,6 +103,11 @@ class Track:
     """Announced parts of the segment `next_msn`."""
     tail: tuple[PlacedSegment, ...] = ()
     """The newest segments."""
+    has_ended: bool = False
+
+    @property
+    def has_begun(self) -> bool:
+        return self.end_s is not None or bool(self.open_parts)
 
     @property
     def edge_s(self) -> float | None:
@@ -114,6 +126,16 @@ class LiveTimeline:
     tracks: Mapping[str, Track] = field(default_factory=dict)
     has_ended: bool = False
 
+    @property
+    def growing(self) -> Sequence[Track]:
+        """The renditions that have not ended."""
+        return [track for track in self.tracks.values() if not track.has_ended]
+
+    def takes(self, rendition_id: str) -> bool:
+        """Whether a rendition may grow, or begin."""
+        track = self.tracks.get(rendition_id)
+        return track is None or not track.has_ended
+
 
 def fold(timeline: LiveTimeline, entries: Iterable[LedgerEntry]) -> LiveTimeline:
     """Add entries that stand on the ledger."""
@@ -128,12 +150,15 @@ def fold(timeline: LiveTimeline, entries: Iterable[LedgerEntry]) -> LiveTimeline
     return LiveTimeline(tracks=tracks, has_ended=has_ended)
 
 
-def grow(track: Track, entry: RenditionInfo | PlacedSegment | PlacedPart | TrackTrimmed) -> Track:
+def grow(
+    track: Track, entry: RenditionInfo | PlacedSegment | PlacedPart | RenditionEnd | TrackTrimmed
+) -> Track:
     """Add an entry that stands on the ledger to its rendition."""
     match entry:
         case PlacedPart():
             return replace(
                 track,
+                next_msn=entry.msn,
                 open_parts=(*track.open_parts, entry),
                 discontinuity_sequence=entry.discontinuity_sequence,
             )
@@ -154,6 +179,8 @@ def grow(track: Track, entry: RenditionInfo | PlacedSegment | PlacedPart | Track
                 end_s=entry.start_s,
                 discontinuity_sequence=entry.discontinuity_sequence,
             )
+        case RenditionEnd():
+            return replace(track, has_ended=True)
         case RenditionInfo():
             return track
 
@@ -166,7 +193,9 @@ class Run:
     start_time: datetime
     discontinuity_sequence: int
     first_msns: Mapping[str, int]
-    """By rendition; one that is new begins at 0."""
+    """By rendition."""
+    new_msn: int = 0
+    """Of renditions that are new: they count on as their siblings do."""
 
     def place_part(self, piece: LivePart, media: StoredObject, init: StoredObject | None) -> PlacedPart:
         """Place a part whose bytes can be read."""
@@ -201,7 +230,7 @@ class Run:
 
     def msn(self, piece: LiveMedia) -> int:
         """Number the segment that a piece is, or is a part of."""
-        return self.first_msns.get(piece.rendition.rendition_id, 0) + piece.segment
+        return self.first_msns.get(piece.rendition.rendition_id, self.new_msn) + piece.segment
 
     def _time(self, start_s: float) -> datetime:
         return self.start_time + timedelta(seconds=start_s)
@@ -217,7 +246,7 @@ def begin_run(timeline: LiveTimeline, now: datetime) -> Run:
         timeline: The ledger.
         now: When the run's first frame came.
     """
-    begun = [track for track in timeline.tracks.values() if track.end_s is not None]
+    begun = [track for track in timeline.tracks.values() if track.has_begun]
     if not begun:
         return Run(start_s=0.0, start_time=now, discontinuity_sequence=0, first_msns={})
     end_s = max(track.end_s or 0.0 for track in begun)
@@ -228,7 +257,8 @@ def begin_run(timeline: LiveTimeline, now: datetime) -> Run:
         start_s=end_s + passed_s,
         start_time=start_time,
         discontinuity_sequence=max(track.discontinuity_sequence for track in begun) + 1,
-        first_msns={track.rendition_id: track.next_msn for track in timeline.tracks.values()},
+        first_msns={track.rendition_id: track.next_msn for track in begun},
+        new_msn=max(track.next_msn for track in begun),
     )
 
 
@@ -246,8 +276,8 @@ def close_runs(timeline: LiveTimeline) -> tuple[Remains | PlacedSegment, ...]:
 
     The segments of one rendition stand in order.
     """
-    wanted = _reference(timeline.tracks.values())
-    return tuple(closing for track in timeline.tracks.values() for closing in _close_track(track, wanted))
+    wanted = _reference(timeline.growing)
+    return tuple(closing for track in timeline.growing for closing in _close_track(track, wanted))
 
 
 def _reference(tracks: Iterable[Track]) -> tuple[PlacedSegment, ...]:
@@ -305,7 +335,7 @@ def gap_beside(track: Track, sibling: PlacedSegment) -> PlacedSegment:
     start_s = track.edge_s if goes_on and track.edge_s is not None else sibling.start_s
     return PlacedSegment(
         rendition_id=track.rendition_id,
-        msn=track.next_msn,
+        msn=track.next_msn if track.has_begun else sibling.msn,
         start_s=start_s,
         duration_s=max(sibling.end_s - start_s, TOLERANCE_S),
         program_date_time=sibling.program_date_time + timedelta(seconds=start_s - sibling.start_s),

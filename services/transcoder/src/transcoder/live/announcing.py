@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 from chassis.errors import FailedPrecondition, WeirError
 from chassis.telemetry import STREAM, log
-from transcoder.domain.live_cutter import LiveMedia, LivePart
+from transcoder.domain.live_cutter import LiveMedia, LiveOutput, LivePart, LiveRenditionEnd
 from transcoder.domain.live_timeline import (
     LiveEntry,
     PlacedPart,
     PlacedSegment,
+    RenditionEnd,
     Run,
     StoredObject,
     gap_beside,
@@ -44,11 +45,11 @@ _SETTLE_S = 2.0
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Pending:
-    """A piece on its way to the ledger."""
+    """A piece on its way to the ledger, or the end of a rendition, which has no object."""
 
-    entry: PlacedPart | PlacedSegment
-    media: StoredObject
-    putting: asyncio.Task[None]
+    entry: PlacedPart | PlacedSegment | RenditionEnd
+    media: StoredObject | None
+    putting: asyncio.Future[None]
 
 
 class Announcer:
@@ -80,7 +81,11 @@ class Announcer:
         self._on_announced = on_announced
         tracks = ownership.timeline.tracks
         self._known = set(tracks)
-        self._absent = {key: track for key, track in tracks.items() if key not in expected}
+        self._absent = {
+            track.rendition_id: track
+            for track in ownership.timeline.growing
+            if track.rendition_id not in expected
+        }
         self._seen: dict[str, RenditionInfo] = {}
         self._inits: dict[str, tuple[bytes, StoredObject]] = {}
         self._pending: list[_Pending] = []
@@ -89,7 +94,7 @@ class Announcer:
         self._may_begin = False
         self._changed, self._shrunk = asyncio.Event(), asyncio.Event()
 
-    async def announce(self, pieces: AsyncGenerator[LiveMedia]) -> None:
+    async def announce(self, pieces: AsyncGenerator[LiveOutput]) -> None:
         """Announce pieces until they end; objects of what was not announced are removed if this fails.
 
         Raises:
@@ -100,13 +105,16 @@ class Announcer:
         finally:
             await self._forget(self._pending)
 
-    async def _gather(self, pieces: AsyncGenerator[LiveMedia]) -> None:
+    async def _gather(self, pieces: AsyncGenerator[LiveOutput]) -> None:
         async with aclosing(pieces):
             async for piece in pieces:
                 while len(self._pending) >= HOLD_PIECES_COUNT or self._pending_bytes >= HOLD_BYTES:
                     self._shrunk.clear()
                     await self._shrunk.wait()
-                self._add(piece)
+                if isinstance(piece, LiveRenditionEnd):
+                    self._add_end(piece.rendition.rendition_id)
+                else:
+                    self._add(piece)
         self._has_all = self._may_begin = True
         self._changed.set()
 
@@ -127,6 +135,14 @@ class Announcer:
         self._pending.append(_Pending(entry=entry, media=media, putting=putting))
         if self._known.union(self._seen).issuperset(self._expected):
             self._may_begin = True
+
+    def _add_end(self, rendition_id: str) -> None:
+        """Announce behind all that came of a rendition that it has ended."""
+        nothing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        nothing.set_result(None)
+        end = RenditionEnd(rendition_id=rendition_id)
+        self._pending.append(_Pending(entry=end, media=None, putting=nothing))
+        self._changed.set()
 
     def _begin(self) -> None:
         self._may_begin = True
@@ -199,7 +215,9 @@ class Announcer:
         except FailedPrecondition:
             self._pending += ready
             raise
-        self._on_announced(max(pending.entry.end_s for pending in ready) - self._run.start_s)
+        ends_s = [one.entry.end_s for one in ready if not isinstance(one.entry, RenditionEnd)]
+        if ends_s:
+            self._on_announced(max(ends_s) - self._run.start_s)
 
     async def _give_up(self, appending: asyncio.Task[None], ready: Sequence[_Pending]) -> None:
         """Keep the objects of an append of which nobody knows what became."""
@@ -233,7 +251,7 @@ class Announcer:
             pending.putting.cancel()
         await asyncio.wait([pending.putting for pending in unannounced])
         try:
-            await self._media.delete([pending.media.key for pending in unannounced])
+            await self._media.delete([pending.media.key for pending in unannounced if pending.media])
         except WeirError as error:
             log.warning(
                 "objects could not be removed", error=error.message, **{STREAM: self._ownership.stream_id}

@@ -10,7 +10,10 @@ from dataclasses import replace
 from chassis.errors import NotFound
 from chassis.telemetry import MSN, RENDITION, STREAM, log
 from transcoder.domain.announce import StreamEnd
-from transcoder.domain.live_timeline import PlacedSegment, Remains, close_runs
+from transcoder.domain.boxes import BoxError
+from transcoder.domain.iframes import find_iframes
+from transcoder.domain.live_timeline import PlacedSegment, Remains, StoredObject, close_runs
+from transcoder.domain.packager import IFrameRange
 from transcoder.live.ownership import Ownership
 from transcoder.live.storing import Shelf
 from transcoder.ports import MediaStore
@@ -60,4 +63,13 @@ class Closing:
             return segment
         media = shelf.segment_object(segment.rendition_id, segment.msn, data)
         await shelf.put(media.key, data)
-        return replace(segment, media=media, init=closing.parts[0].init)
+        init = closing.parts[0].init
+        iframes = await self._iframes(init, data, segment.duration_s) if init else ()
+        return replace(segment, media=media, init=init, iframes=iframes)
+
+    async def _iframes(self, init: StoredObject, data: bytes, duration_s: float) -> tuple[IFrameRange, ...]:
+        """Find the I-frames; none where the bytes tell of none."""
+        try:
+            return find_iframes(await self._media.get(init.key), data, duration_s)
+        except (NotFound, BoxError):
+            return ()

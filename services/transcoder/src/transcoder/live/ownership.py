@@ -46,7 +46,6 @@ class Ownership:
         self.opened = opened
         self.timeline = opened.timeline
         self.turn = asyncio.Lock()
-        self.rungs_limit: int | None = None  # what this machine's encoder keeps up with, once that is known
         self._ledger = ledger
         self._rules = rules
         self._sequence = opened.sequence

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from transcoder.domain.live_cutter import LiveMedia
+from transcoder.domain.live_cutter import LiveOutput
 from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.live_settings import Beat, LiveSettings, PullSource
 from transcoder.domain.live_speed import LiveProgress
@@ -95,7 +95,14 @@ class LiveEncode(Protocol):
     async def finish(self) -> None:
         """Tell that no more bytes come."""
 
-    def outputs(self) -> AsyncGenerator[LiveMedia]:
+    @property
+    def is_dropping(self) -> bool:
+        """Whether a rung that is to be left out is under way to the end of its segment."""
+
+    def drop_top_rung(self) -> None:
+        """Leave the highest rung out once its segment is whole; the others go on."""
+
+    def outputs(self) -> AsyncGenerator[LiveOutput]:
         """Take what it makes, until all is made; EncodeError if ffmpeg fails."""
 
 

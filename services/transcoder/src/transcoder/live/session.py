@@ -145,15 +145,15 @@ class LiveSession:
             target_duration_s=settings.target_duration_s,
             part_target_s=settings.part_target_s,
         )
-        plan = replace(plan, ladder=plan.ladder[: self._ownership.rungs_limit])
+        # Rungs that were once left out stay out: their renditions have ended.
+        timeline = self._ownership.timeline
+        plan = replace(plan, ladder=tuple(rung for rung in plan.ladder if timeline.takes(rung.name)))
         closing = Closing(self._ports.media, hold_s=self._rules.hold_s)
         await closing.close(self._ownership)  # what a run has left that died with its owner
-        pace = _Pace(self._ownership, plan, self._feed)
-        await self._announce(plan, head, pace)
+        await self._announce(plan, head)
         await closing.close(self._ownership)
-        pace.require_kept()
 
-    async def _announce(self, plan: LivePlan, head: Head, pace: _Pace) -> None:
+    async def _announce(self, plan: LivePlan, head: Head) -> None:
         now = self._feed.first_time or self._ports.clock()
         run = begin_run(self._ownership.timeline, now)
         self._recovery = None
@@ -166,7 +166,10 @@ class LiveSession:
             plan.rendition_ids,
             self._note_announced,
         )
-        async with self._ports.encoder.encode(plan, on_progress=pace.note) as encode:
+        pace = _Pace(self.stream_id, plan)
+        async with self._ports.encoder.encode(
+            plan, on_progress=lambda progress: pace.note(progress, encode)
+        ) as encode:
             await together(self._give(encode, head.data), announcer.announce(encode.outputs()))
         log.info("live run ends", run=run.discontinuity_sequence, **{STREAM: self.stream_id})
 
@@ -190,33 +193,22 @@ class LiveSession:
 
 
 class _Pace:
-    """Ends the run of an encoder that does not keep up with its publisher; the next one has a rung less."""
+    """Leaves the top rung out of a run whose encoder does not keep up with its publisher."""
 
-    def __init__(self, ownership: Ownership, plan: LivePlan, feed: Feed) -> None:
-        self._ownership = ownership
-        self._plan = plan
-        self._feed = feed
+    def __init__(self, stream_id: str, plan: LivePlan) -> None:
+        self._stream_id = stream_id
+        self._names = [rung.name for rung in plan.ladder]
         self._news: deque[LiveProgress] = deque(maxlen=_JUDGED_COUNT)
-        self._is_too_slow = False
 
-    def note(self, progress: LiveProgress) -> None:
-        """Take down how fast it is."""
+    def note(self, progress: LiveProgress, encode: LiveEncode) -> None:
+        """Take down how fast it is; what was before a rung is left out does not count behind it."""
         self._news.append(progress)
-        if not self._is_too_slow and should_drop_top_rung(self._news, len(self._plan.ladder)):
-            self._is_too_slow = True
-            self._ownership.rungs_limit = len(self._plan.ladder) - 1
-            self._feed.end()
-            names = {STREAM: self._ownership.stream_id, RENDITION: self._plan.ladder[-1].name}
-            log.warning("live encode is too slow", speed_ratio=progress.speed_ratio, **names)
-
-    def require_kept(self) -> None:
-        """Raise Unavailable if the run was ended because of its pace."""
-        if self._is_too_slow:
-            raise Unavailable(
-                f"the encoder falls behind, and leaves out {self._plan.ladder[-1].name!r}: connect again",
-                reason="TOO_SLOW",
-                retry_delay_s=0.1,
-            )
+        if encode.is_dropping:
+            self._news.clear()
+        elif should_drop_top_rung(self._news, len(self._names)):
+            encode.drop_top_rung()
+            names = {STREAM: self._stream_id, RENDITION: self._names.pop()}
+            log.warning("encoder falls behind, leaves a rung out", speed_ratio=progress.speed_ratio, **names)
 
 
 def _stopping() -> Unavailable:

@@ -20,6 +20,8 @@ def playlist_names(timeline: Timeline) -> Iterator[PlaylistName]:
         yield PlaylistName(MULTIVARIANT)
         yield PlaylistName(MULTIVARIANT, is_absolute=True)
     for rendition_id, known in timeline.renditions.items():
+        if timeline.is_given_up(known):
+            continue
         if known.segments:
             yield PlaylistName(MEDIA, rendition_id)
         if known.segments and has_iframes(known):
@@ -40,7 +42,7 @@ def render_playlist(
     if not name.rendition_id:
         return _render_multivariant(timeline, name)
     known = timeline.renditions.get(name.rendition_id)
-    if known is None or not known.segments:
+    if known is None or not known.segments or timeline.is_given_up(known):
         return None
     if name.file_name == MEDIA:
         bodies[name] = grow_media(bodies.get(name, EMPTY), timeline, known)

@@ -122,10 +122,9 @@ def _of_kind(timeline: Timeline, *kinds: MediaKind) -> Sequence[RenditionTimelin
 
 
 def _offered(timeline: Timeline) -> Sequence[RenditionTimeline]:
-    """Leave out what has nothing to play; and what has ended, while the others are live."""
+    """Leave out what has nothing to play, and what was given up."""
     begun = [known for known in timeline.renditions.values() if known.segments]
-    growing = [known for known in begun if not known.ended]
-    return growing if timeline.is_live and growing else begun
+    return [known for known in begun if not timeline.is_given_up(known)]
 
 
 def _in_order(renditions: Iterable[RenditionTimeline]) -> Sequence[RenditionTimeline]:
