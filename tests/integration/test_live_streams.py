@@ -20,6 +20,7 @@ from chassis import errors
 from chassis.grpc_client import peer_errors
 from chassis.grpc_server import serve
 from chassis.storage import open_store
+from distributor.config import DistributorConfig
 from support.distributor import (
     Distributor,
     Writer,
@@ -201,6 +202,13 @@ async def test_a_pulled_stream_shows_no_password_and_takes_no_publisher(distribu
         async with peer_errors():
             await distributor.live.GetLiveSettings(api.GetLiveSettingsRequest(stream_id="cam"))
     assert early.value.reason == "STREAM_STOPPED"
+
+
+async def test_a_vod_stream_takes_no_publisher(distributor: Distributor) -> None:
+    assert not (await create(distributor, type="vod")).HasField("ingest")
+    with pytest.raises(errors.FailedPrecondition, match="'vod'") as refused:
+        await admit(distributor, "cam.key")
+    assert refused.value.reason == "NOT_PUSHED"
 
 
 async def test_a_failure_shows_until_it_is_over(distributor: Distributor) -> None:
@@ -390,6 +398,11 @@ class Transcoders(transcoder_pb2_grpc.IngestServiceServicer):
         self.pulls.append(request)
         return transcoder_pb2.PullResponse()
 
+    async def Close(
+        self, request: transcoder_pb2.CloseRequest, _context: Any
+    ) -> transcoder_pb2.CloseResponse:
+        raise errors.Unimplemented("this transcoder only pulls")
+
 
 @asynccontextmanager
 async def pulling(nats_url: str, transcoders: Transcoders) -> AsyncIterator[Distributor]:
@@ -424,6 +437,34 @@ async def test_a_pulled_stream_is_pulled_when_it_is_started(nats_server: NatsSer
         assert again.status == "active"
         assert transcoders.pulls[-1].incarnation == again.incarnation != started.incarnation
         assert transcoders.pulls[-1].request_id != transcoders.pulls[0].request_id
+
+
+async def test_a_pull_that_was_never_asked_for_is_asked_for(nats_server: NatsServer) -> None:
+    """The replica that started it died between the registry and the transcoder."""
+    transcoders = Transcoders(refusals=1)
+    async with pulling(nats_server.url, transcoders) as replica:
+        await create(replica, source=api.StreamSource(pull_url="https://far.example/live.m3u8"))
+        with pytest.raises(errors.ResourceExhausted):
+            await start(replica)
+    async with pulling(nats_server.url, transcoders) as replica:  # sweeps as it starts
+        async with asyncio.timeout(10):
+            while not transcoders.pulls:  # noqa: ASYNC110 - elsewhere
+                await asyncio.sleep(0.05)
+        settings = await settings_of(replica)
+        assert transcoders.pulls[0].incarnation == settings.stream.incarnation
+        await open_cam(replica)
+    asked_count = len(transcoders.pulls)
+    async with pulling(nats_server.url, transcoders) as replica:
+        await create(replica, "other", source=api.StreamSource(pull_url="https://far.example/other.m3u8"))
+        await start(replica, "other")
+    assert {pull.stream_id for pull in transcoders.pulls[asked_count:]} == {"other"}  # that one is pulled
+
+
+@pytest.mark.parametrize("names", [["audio"], ["one", "one"]])
+def test_a_ladder_with_names_that_cannot_be_is_refused(names: list[str]) -> None:
+    rungs = [{"name": one, "width_pixels": 640, "height_pixels": 360, "video_bps": 700_000} for one in names]
+    with pytest.raises(ValueError, match="ladder"):
+        DistributorConfig(ladder=rungs)  # type: ignore[arg-type]
 
 
 async def test_settings_fill_in_what_a_creator_left_open(nats_server: NatsServer) -> None:

@@ -326,9 +326,12 @@ async def test_a_deleted_recording_is_gone_with_its_stream_and_objects(
     await transcoder.start()
     await transcoder.finish()
     assert transcoder.stored()
+    shown = transcoder.objects / "streams/film/0badcafe/Low/00000000-a.m4s"  # by a live stream of that id
+    shown.parent.mkdir(parents=True)
+    shown.write_bytes(b"media")
     request = pb.DeleteRecordingRequest(recording_id="film")
     assert (await transcoder.recordings.DeleteRecording(request)).recording_id == "film"
-    assert transcoder.stored() == set()
+    assert transcoder.stored() == {"streams/film/0badcafe/Low/00000000-a.m4s"}
     assert isinstance(await refusal(get(transcoder)), errors.NotFound)
     assert isinstance(await refusal(transcoder.ledger()), errors.NotFound)
     assert isinstance(await refusal(transcoder.recordings.DeleteRecording(request)), errors.NotFound)

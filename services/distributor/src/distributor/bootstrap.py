@@ -315,6 +315,7 @@ async def _sweep(room: Room, interval_s: float) -> None:
             await room.streams.sweep()
             await room.stops.sweep()
             await room.distribution.sweep()
+            await room.live.sweep()
         except WeirError as error:
             log.warning("sweep failed", error=error.message)
         await asyncio.sleep(interval_s)

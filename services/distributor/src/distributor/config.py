@@ -8,12 +8,19 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from chassis.config import Address, ServiceConfig
 from distributor.domain.delivery import Edge, check_cdns
-from distributor.domain.live import NAMED_RUNGS, Rung
+from distributor.domain.live import NAMED_RUNGS, SOUND_NAME, Rung
 from distributor.domain.profiles import PROFILES, Profile, check_profiles
 from distributor.domain.steering import Route, check_routes
 
 PublicUrl = Annotated[str, StringConstraints(pattern=r"^[a-z]+://[^\s/]+$")]
 MAX_SECONDS = 366 * 86_400
+
+
+def _require_names(ladder: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    names = [rung.name for rung in ladder]
+    if len(set(names)) != len(names) or SOUND_NAME in names:
+        raise ValueError(f"it has the names {names}: each must be unique, and none {SOUND_NAME!r}")
+    return ladder
 
 
 class DistributorConfig(ServiceConfig):
@@ -99,8 +106,11 @@ class DistributorConfig(ServiceConfig):
     http_public_url: PublicUrl = "http://localhost:8080"
     """Where publishers reach the REST API from outside, a URL without a path."""
 
-    ladder: Annotated[tuple[Rung, ...], Field(min_length=1)] = NAMED_RUNGS
-    """Rungs of a stream that names none: a JSON list of {name, width_pixels, height_pixels, video_bps}."""
+    ladder: Annotated[tuple[Rung, ...], Field(min_length=1), AfterValidator(_require_names)] = NAMED_RUNGS
+    """Rungs of a stream that names none: a JSON list of {name, width_pixels, height_pixels, video_bps}.
+
+    Each name is unique and none is "audio", which is the sound's.
+    """
 
     live_dvr_window_s: Annotated[float, Field(ge=3, le=MAX_SECONDS)] = 1_800.0
     """How far back a live playlist reaches unless its creator says, seconds, 3 to 31,622,400."""

@@ -26,13 +26,12 @@ from distributor.convert import (
 )
 from distributor.convert_streams import without_password
 from distributor.domain.entries import Container
-from distributor.domain.live import NAMED_RUNGS, LiveWish, Rung, Source, SourceKind, choose_rungs
+from distributor.domain.live import NAMED_RUNGS, SOUND_NAME, LiveWish, Rung, Source, SourceKind, choose_rungs
 from distributor.domain.stream import Description, StreamKind
 from distributor.service_clips import ClipWish
 
 Word = TypeVar("Word", bound=StrEnum)
 
-SOUND_NAME = "audio"  # of the rendition that the transcoder makes of a stream's sound
 MAX_RUNGS = 10
 MAX_VIEWERS = 1_000_000
 MIN_WINDOW_TARGETS = 3  # rfc8216bis 6.2.2: a playlist may not be shorter than three target durations

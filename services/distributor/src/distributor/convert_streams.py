@@ -12,7 +12,7 @@ from chassis.errors import InvalidArgument
 from chassis.layout import require_id
 from distributor.convert import TEXT, require_text, write_description, write_time
 from distributor.domain.live import LiveWish, Rung, Source, SourceKind
-from distributor.domain.stream import Stream, Variant
+from distributor.domain.stream import Stream, StreamKind, Variant
 
 _PASSWORDS = frozenset({"passphrase", "password", "pass", "token", "key", "streamid", "secret"})
 
@@ -107,7 +107,7 @@ def _write_source(source: Source, *, secret: bool) -> api.StreamSource:
 
 def _write_ingest(stream: Stream, urls: IngestUrls) -> api.Ingest | None:
     live = stream.live
-    if live is None or live.source.is_pulled:
+    if live is None or live.source.is_pulled or stream.description.kind is StreamKind.VOD:
         return None
     key = live.stream_key
     return api.Ingest(

@@ -12,11 +12,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from chassis.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, PermissionDenied
+from chassis.errors import (
+    AlreadyExists,
+    Conflict,
+    FailedPrecondition,
+    NotFound,
+    PermissionDenied,
+    WeirError,
+)
 from chassis.layout import new_attempt, new_id, new_incarnation
 from chassis.telemetry import STREAM, log
 from distributor.domain.live import LiveWish, join_key, stream_of_key
-from distributor.domain.stream import Description, Stream, StreamState, move, new_stream
+from distributor.domain.stream import Description, Stream, StreamKind, StreamState, move, new_stream
 from distributor.folds import Folds
 from distributor.ports import Puller, Registry
 from distributor.service_streams import Streams
@@ -76,6 +83,17 @@ class LiveStreams:
             await self._puller.pull(stream)
         return stream
 
+    async def sweep(self) -> None:
+        """Ask again for what nobody has begun to pull: who started it may have died before it asked."""
+        for stream in await self._registry.list():
+            if not _is_to_be_pulled(stream):
+                continue
+            try:
+                if not (await self._folds.refresh(stream)).ledger.epoch:
+                    await self._puller.pull(stream)
+            except WeirError as error:
+                log.warning("pull could not be asked for", error=error.message, **{STREAM: stream.stream_id})
+
     async def admit(self, stream_key: str, stream_id: str) -> Stream:
         """Let a publisher in.
 
@@ -94,6 +112,11 @@ class LiveStreams:
             raise _wrong_key()
         if stream.live.source.is_pulled:
             raise FailedPrecondition(f"stream {claimed!r} is pulled: nobody pushes it", reason="NOT_PUSHED")
+        if stream.description.kind is StreamKind.VOD:
+            raise FailedPrecondition(
+                f"stream {claimed!r} is of type 'vod', which nobody pushes: create a 'live' or 'event' one",
+                reason="NOT_PUSHED",
+            )
         # Equally long for every wrong key, so that none can be felt for character by character.
         if not secrets.compare_digest(stream_key.encode(), stream.live.stream_key.encode()):
             raise _wrong_key()
@@ -173,6 +196,11 @@ class LiveStreams:
 def _make_id(request_id: str) -> str:
     """An id of which only its own request knows the way to it."""
     return hashlib.sha256(request_id.encode()).hexdigest()[:12] if request_id else new_id()
+
+
+def _is_to_be_pulled(stream: Stream) -> bool:
+    is_wanted = bool(stream.start_mark) and not stream.stop_asked and stream.state is StreamState.ACTIVE
+    return is_wanted and stream.live is not None and stream.live.source.is_pulled
 
 
 def _require_live(stream: Stream) -> LiveWish:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis import layout
@@ -38,15 +39,20 @@ class Deletion:
             NotFound: There is no such recording.
         """
         await change_recording(self._ports.recordings, recording_id, delete_recording)
-        await self._end_job(recording_id)
+        made = await self._end_job(recording_id)
         await self._ports.timeline.remove(recording_id, None)
-        await self._ports.folders.remove(layout.stream_prefix(recording_id))
+        for job_id in made:  # a live stream may bear the same id: what it has shown stays
+            await self._ports.folders.remove(layout.stream_prefix(recording_id, job_id))
         await self._ports.folders.remove(layout.recording_prefix(recording_id))
         await self._ports.jobs.remove(recording_id)
         await self._ports.recordings.remove(recording_id)
 
-    async def _end_job(self, recording_id: str) -> None:
+    async def _end_job(self, recording_id: str) -> Sequence[str]:
+        """End the job, if there is one; answers whose objects there may be: its own, and earlier ones'."""
         kept = await self._ports.jobs.get(recording_id)
-        if kept:
-            await self._driver.conclude(kept.value, JobState.CANCELLED)
-            await self._driver.drive(recording_id, kept.value.job_id)
+        if kept is None:
+            return ()
+        job = kept.value
+        await self._driver.conclude(job, JobState.CANCELLED)
+        await self._driver.drive(recording_id, job.job_id)
+        return (job.job_id, *job.replaces)

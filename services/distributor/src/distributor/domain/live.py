@@ -38,6 +38,10 @@ SIZED_RUNGS = (
 """Rungs by their height; the last one on demand only."""
 
 
+SOUND_NAME = "audio"
+"""Of the rendition that the transcoder makes of a stream's sound: no rung's."""
+
+
 class SourceKind(StrEnum):
     """How a live stream's media comes in."""
 

@@ -116,7 +116,8 @@ class _Connections:
             "received_bytes": connection.received_bytes,
         }
         if error is None or isinstance(error, _ORDINARY):
-            log.info("rtmp connection ended", reason=_say(error), **fields)
+            tell = log.info if connection.received_bytes else log.debug  # a health check only connects
+            tell("rtmp connection ended", reason=_say(error), **fields)
         else:
             log.error("rtmp connection failed", exc_info=error, **fields)
 
