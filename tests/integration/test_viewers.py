@@ -310,6 +310,28 @@ class TestLosses:
                 await viewers.catch_up()
             assert (late.present_count(), other.present_count()) == (2, 1)
 
+    async def test_totals_go_on_where_the_log_was_made_anew(self, nats_server: NatsServer) -> None:
+        async with viewers_of(nats_server) as (viewers, log):
+            for number in range(3):
+                await log.ask([join_of(f"v{number}")], message_id=f"m{number}")
+            await viewers.catch_up()
+            await viewers.keep_state()
+            await delete_log(nats_server)
+            async with viewers_of(nats_server) as (fresh, new_log):
+                await new_log.ask([join_of("v9")], message_id="m9")
+                await fresh.begin()
+                await viewers.catch_up()
+                assert fresh.present_count() == viewers.present_count() == 4
+
+    async def test_the_end_of_a_log_that_was_lost_is_given_up(self, nats_server: NatsServer) -> None:
+        async with viewers_of(nats_server) as (viewers, log):
+            await log.ask([join_of("v1")], message_id="m1")
+            await viewers.catch_up()
+            await delete_log(nats_server)
+            async with viewers_of(nats_server):
+                await viewers.catch_up()
+            assert viewers.present_count() == 0
+
     async def test_nothing_is_lost_or_doubled_over_a_restart_of_nats(self, nats_server: NatsServer) -> None:
         async with running_distributor(nats_server.url) as one, running_distributor(nats_server.url) as two:
             await make_film(one)
@@ -467,6 +489,11 @@ async def viewers_of(server: NatsServer) -> AsyncIterator[tuple[Viewers, Any]]:
 
 def join_of(viewer_id: str, *, limit: int = 10) -> Join:
     return Join(stream_id="film", viewer_id=viewer_id, session_id=viewer_id, variant_id="", limit=limit)
+
+
+async def delete_log(server: NatsServer) -> None:
+    async with connect(DistributorConfig(nats_url=server.url), name="test") as client:
+        await client.jetstream().delete_stream("WEIR_VIEWS")
 
 
 async def state_reaches(server: NatsServer, sequence: int) -> None:

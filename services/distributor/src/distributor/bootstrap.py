@@ -269,8 +269,7 @@ async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> As
     ):
         room = await build(config, client, transcoders, abr)
         async with room.view_log.listening(), room.roster.show():
-            await room.viewers.restore()
-            await room.viewers.catch_up()
+            await room.viewers.begin()
             async with delivering(room.delivery, stopping, config), _serving(config, room, stopping) as port:
                 yield port
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chassis.errors import Conflict, DataLoss, NotFound, ResourceExhausted, Unavailable, WeirError
@@ -17,12 +18,13 @@ from chassis.telemetry import log
 from distributor.domain.audience import Audience
 from distributor.domain.audiences import Audiences, Gateway, Outcome, Sum
 from distributor.domain.views import Command, Report, Terms
-from distributor.ports import StoredView, ViewLog, ViewStates
+from distributor.ports import StoredView, ViewLog, ViewState, ViewStates
 
 # Commands that wait for the log at one time, and those of one message.
 _WAITING_LIMIT = 10_000
 _TOGETHER_LIMIT = 500
 ASK_DEADLINE_S = 10.0
+_STATE_ATTEMPTS = 3
 _REREAD_S = 1.0  # news are lost with a connection
 
 Answer = asyncio.Future[Outcome]
@@ -139,21 +141,45 @@ class Viewers:
 
     # How the fold keeps in step
 
-    async def restore(self) -> None:
-        """Go on from the newest state that was stored, unless what is held is newer."""
+    async def begin(self) -> None:
+        """Learn what there is to know, before anybody asks."""
+        try:
+            await self._restore()
+        except DataLoss as error:
+            log.warning("state of views not read", error=error.message)
+        await self.catch_up()
+
+    async def _restore(self) -> None:
+        """Go on from the newest state that was stored, unless what is held is newer.
+
+        Where NATS lost the end of the log, what is held of it is given up, so that all replicas hold the
+        same; where it lost the whole log, the state stays, and a new log goes on from there.
+
+        Raises:
+            DataLoss: The state cannot be read.
+        """
+        state = await self._newest_state()
         newest = await self._log.newest()
-        state = await self._states.get()
-        if state and (state.sequence > self._position or newest < self._position):
-            self._audiences = Audiences(self._rules.terms, state.outline, state.held)
-            self._position = state.sequence
-        self._position = min(self._position, newest)
+        if newest >= self._position and (state is None or state.sequence <= self._position):
+            return
+        self._audiences = Audiences(self._rules.terms, *((state.outline, state.held) if state else ()))
+        self._position = state.sequence if state and state.sequence <= newest else 0
+
+    async def _newest_state(self) -> ViewState | None:
+        for _ in range(_STATE_ATTEMPTS):
+            with suppress(DataLoss):  # another replica replaced it while it was read
+                return await self._states.get()
+        return await self._states.get()
 
     async def follow(self) -> None:
         """Fold what is stored, for as long as the process lives."""
         while True:
             heard = await self._log.news(timeout_s=_REREAD_S)
             try:
-                await self._read_to(heard or await self._log.newest())
+                if heard > self._position:
+                    await self._read_to(heard)
+                elif not heard:
+                    await self.catch_up()
             except WeirError as error:
                 log.warning("views not read", error=error.message)
 
@@ -173,7 +199,7 @@ class Viewers:
             await asyncio.sleep(self._rules.state_interval_s)
             try:
                 newest = await self._states.newest_sequence()
-                if newest == known and self._position > known:
+                if newest == known != self._position:
                     await self.keep_state()
                     newest = self._position
                 known = newest
@@ -188,7 +214,7 @@ class Viewers:
         except Conflict:
             return
         # Replicas that lag may still need what came after the state before.
-        await self._log.trim(up_to=before)
+        await self._log.trim(up_to=min(before, self._position))
 
     async def _send(self, together: Sequence[tuple[Command, Answer]]) -> None:
         if not together:
@@ -207,8 +233,8 @@ class Viewers:
 
     async def _read_to(self, newest: int) -> None:
         async with self._reading:
-            if newest < self._position:  # the log was made anew
-                await self.restore()
+            if newest < self._position:
+                await self._restore()
             await self._fold_to(newest)
 
     async def _fold_to(self, newest: int) -> None:
@@ -225,9 +251,9 @@ class Viewers:
     async def _bridge(self, sequence: int) -> None:
         """Get over what is gone from the log: a state has it."""
         try:
-            await self.restore()
+            await self._restore()
         except DataLoss as error:
-            log.info("state of views not read", error=error.message)
+            log.warning("state of views not read", error=error.message)
         if self._position < sequence:
             log.warning("views lost", count=sequence - self._position)
             self._position = sequence

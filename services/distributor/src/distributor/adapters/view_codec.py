@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 from google.protobuf.message import DecodeError
@@ -58,8 +59,9 @@ def write_outline(outline: Outline) -> bytes:
 
 
 def read_outline(data: bytes) -> Outline:
-    """Read one back."""
-    return _OUTLINE.validate_json(zlib.decompress(data))
+    """Read one back; DataLoss if it cannot be."""
+    with _readable():
+        return _OUTLINE.validate_json(zlib.decompress(data))
 
 
 def write_held(held: Sequence[Held]) -> bytes:
@@ -68,8 +70,17 @@ def write_held(held: Sequence[Held]) -> bytes:
 
 
 def read_held(data: bytes) -> Sequence[Held]:
-    """Read them back."""
-    return _HELD.validate_json(zlib.decompress(data))
+    """Read them back; DataLoss if they cannot be."""
+    with _readable():
+        return _HELD.validate_json(zlib.decompress(data))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (ValidationError, zlib.error) as error:
+        raise DataLoss(f"a state of views is of another release: {error}", reason="BAD_STATE") from error
 
 
 def _sample(sample: api.DeliverySample) -> Sample:
