@@ -63,7 +63,7 @@ async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
 async def test_progress_tells_frames_and_speed(source: Path) -> None:
     plan, told = await plan_of(source), list[EncodeProgress]()
     async with Encoder(SLOW).encode_chunk(source, plan, plan.chunks[1], on_progress=told.append) as segments:
-        assert len([segment async for segment in segments]) == 2 * len(plan.ladder)
+        assert len([segment async for segment in segments]) == 2 * (len(plan.ladder) + 1)
     assert told[-1].frame_count == plan.chunks[1].frame_count
     assert told[-1].speed_ratio > 0
 
@@ -175,8 +175,8 @@ async def test_source_that_is_mostly_damaged_fails(source: Path, tmp_path: Path)
 
 async def test_preset_and_threads_reach_the_encoder(source: Path) -> None:
     told = [b"threads=3", b"subme=0"]  # x264 writes its settings into the first frame
-    usual, *_ = await encode(source, EncoderSettings(thread_count=1))
-    chosen, *_ = await encode(source, EncoderSettings(thread_count=3, preset="ultrafast"))
+    *_, usual = await encode(source, EncoderSettings(thread_count=1))
+    *_, chosen = await encode(source, EncoderSettings(thread_count=3, preset="ultrafast"))
     assert all(word in chosen.data and word not in usual.data for word in told)
 
 

@@ -19,6 +19,7 @@ from support.gateway import (
     Scene,
     announce,
     audio,
+    images,
     pattern,
     publish,
     running_scene,
@@ -52,6 +53,26 @@ async def test_segment_is_immutable_with_its_incarnation(scene: Scene) -> None:
 async def test_without_the_incarnation_the_current_one_answers_for_a_short_time(scene: Scene) -> None:
     answer = await scene.get(SEGMENT.partition("?")[0])
     assert (answer.status, answer.headers["cache-control"]) == (200, "public, max-age=2")
+
+
+async def test_thumbnails_are_served_beside_the_storyboard_that_names_them(scene: Scene) -> None:
+    path = "/hls/talk/thumbnails.vtt"
+    assert (await scene.get(path)).body == b"WEBVTT\n"
+    sprite = segment(0, "thumbnails", init_key="", init_size_bytes=0)
+    data = await store(scene, sprite)
+    scene.peer.append("talk", images(), sprite)
+    await until(scene, path, "segment_0.jpg")
+    storyboard = await scene.get(path)
+    assert storyboard.headers["content-type"] == "text/vtt"
+    assert storyboard.headers["cache-control"] == "public, max-age=2"
+    assert (await scene.get(path, if_none_match=storyboard.headers["etag"])).status == 304
+    uri = next(line for line in storyboard.text.splitlines() if line.startswith("variants/"))
+    answer = await scene.get(f"/hls/talk/{uri.partition('#')[0]}")
+    assert (answer.status, answer.body) == (200, data)
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["cache-control"] == IMMUTABLE
+    assert "thumbnails" not in (await scene.get("/hls/talk/master.m3u8")).text
+    assert (await scene.get("/hls/talk/variants/thumbnails/playlist.m3u8")).status == 404
 
 
 async def test_init_segments_by_name_and_the_newest(scene: Scene) -> None:

@@ -17,7 +17,7 @@ from weir.transcoder.v1 import transcoder_pb2 as pb
 
 from chassis import errors
 from chassis.grpc_client import peer_errors
-from support.media import listen, watch
+from support.media import listen, watch, watch_sprite
 from support.nats import NatsServer
 from support.transcoder import Ledger, Transcoder, running_pair, small_film, until
 
@@ -58,13 +58,18 @@ async def test_a_recording_becomes_a_stream(transcoder: Transcoder, tmp_path: Pa
     assert ledger.has_ended
     assert ledger.stream.kind == timeline_pb2.STREAM_KIND_VOD
     assert (ledger.stream.recording_id, ledger.stream.target_duration_s) == ("film", 4)
-    assert list(ledger.renditions) == ["VeryLow", "audio"]
+    assert list(ledger.renditions) == ["VeryLow", "thumbnails", "audio"]
     for rendition_id in ledger.renditions:
         assert total_s(ledger, rendition_id) == pytest.approx(recording.duration_s, abs=0.04)
     assert transcoder.stored("streams/") == ledger.keys
     shown = watch(joined(transcoder, ledger, "VeryLow"))
     assert [frame.number for frame in shown] == list(range(360))
     assert len(listen(joined(transcoder, ledger, "audio")).beeps()) == 12
+    tile = ledger.renditions["thumbnails"]
+    sprites = [transcoder.read(segment.object_key) for segment in ledger.segments("thumbnails")]
+    numbers = [watch_sprite(sprite, tile.height_pixels) for sprite in sprites]
+    assert [number for sprite in numbers for number in sprite] == list(range(0, 360, 60))
+    assert tile.tile_s == 2
 
 
 async def test_ts_has_its_audio_muxed_in(transcoder: Transcoder, tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ async def test_ts_has_its_audio_muxed_in(transcoder: Transcoder, tmp_path: Path)
     await transcoder.start(container="ts")
     assert (await transcoder.finish()).state == pb.JobProgress.SUCCEEDED
     ledger = await transcoder.ledger()
-    assert [*ledger.renditions] == ["VeryLow"]
+    assert [*ledger.renditions] == ["VeryLow", "thumbnails"]
     assert ledger.renditions["VeryLow"].media_kind == timeline_pb2.MEDIA_KIND_MUXED
     assert ledger.renditions["VeryLow"].codecs.count(",") == 1
     assert transcoder.stored("streams/") == ledger.keys  # the audio that was muxed is gone
@@ -86,7 +91,7 @@ async def test_a_film_without_sound_has_no_audio(transcoder: Transcoder, tmp_pat
     await transcoder.start()
     assert (await transcoder.finish()).state == pb.JobProgress.SUCCEEDED
     ledger = await transcoder.ledger()
-    assert [*ledger.renditions] == ["VeryLow"]
+    assert [*ledger.renditions] == ["VeryLow", "thumbnails"]
     assert ledger.has_ended
 
 
@@ -115,6 +120,7 @@ async def test_a_ladder_of_ones_own(transcoder: Transcoder, tmp_path: Path) -> N
         name: (rendition.width_pixels, rendition.height_pixels)
         for name, rendition in (await transcoder.ledger()).renditions.items()
     }
+    assert sizes.pop("thumbnails") == (56, 32)
     assert sizes == {"tiny": (64, 36), "all": (160, 90), "audio": (0, 0)}
 
 
@@ -233,7 +239,7 @@ async def test_the_first_segment_plays_long_before_the_end(transcoder: Transcode
 
     await until(has_begun, timeout_s=20)
     ledger = await transcoder.ledger()
-    assert set(ledger.renditions) == {"VeryLow", "audio"}
+    assert set(ledger.renditions) == {"VeryLow", "thumbnails", "audio"}
     assert not ledger.has_ended
     assert len(ledger.segments("VeryLow")) >= 1
     await transcoder.finish()

@@ -16,9 +16,10 @@ from weir.timeline.v1 import timeline_pb2 as pb
 from chassis import errors
 from chassis.grpc_client import peer_errors
 from chassis.storage import open_store
-from support.distributor import open_writer, rendition, segment
+from support.distributor import images, open_writer, rendition, segment
 from support.live_ledger import (
     NOON,
+    PLAYED,
     RENDITIONS,
     SEGMENT_S,
     Camera,
@@ -81,7 +82,7 @@ async def test_a_clip_holds_the_segments_that_it_touches(
         made = await clip(replica, 5.0, 8.5, title="Goal!")
         assert (made.type, made.status, made.title) == ("vod", "ended", "Goal!")
         assert made.duration_s == 3 * SEGMENT_S
-        assert {variant.variant_id for variant in made.variants} == set(RENDITIONS)
+        assert {variant.variant_id for variant in made.variants} == set(PLAYED)
         assert not made.HasField("ingest")
         entries = await told(replica)
         assert keys_of(entries) == shot(camera, 2, 5)
@@ -89,6 +90,9 @@ async def test_a_clip_holds_the_segments_that_it_touches(
         low = [entry.segment for entry in entries if entry.segment.rendition_id == "Low"]
         assert [(one.msn, one.start_s) for one in low] == [(0, 0.0), (1, 2.0), (2, 4.0)]
         assert low[0].program_date_time == at(4.0)
+        sprites = [entry.segment for entry in entries if entry.segment.rendition_id == "thumbnails"]
+        assert [(one.msn, one.start_s) for one in sprites] == [(0, 0.0), (1, 2.0), (2, 4.0)]
+        assert images() in entries
         assert entries[-1].ended == pb.Ended()
 
 
@@ -162,7 +166,7 @@ async def test_a_clip_outlives_the_window_and_its_stream(
         await replica.clean()
         left = await objects(tmp_path)
         assert {key for key in left if "init" not in key} == kept
-        assert len(left - kept) == len(RENDITIONS)  # the init segments
+        assert len(left - kept) == len(PLAYED)  # the init segments
         await delete(replica, "goal")
         await replica.clean()
         assert kept <= await objects(tmp_path)  # whoever plays it may go on to its end

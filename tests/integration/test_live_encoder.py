@@ -17,7 +17,7 @@ import pytest
 from chassis.errors import InvalidArgument
 from support.flv import AUDIO, VIDEO, Tag, edit_flv, shift
 from support.live import ENCODER, Cut, plan_head, run_live, write_all
-from support.media import Media, Picture, Sound, listen, make_media, run_ffmpeg, watch
+from support.media import Media, Picture, Sound, listen, make_media, run_ffmpeg, watch, watch_sprite
 from transcoder.adapters.encoder import EncoderSettings
 from transcoder.adapters.ffmpeg_process import ProcessLimits
 from transcoder.adapters.ffmpeg_process import run_ffmpeg as start_ffmpeg
@@ -77,7 +77,7 @@ def sound_s(cut: Cut) -> float:
 @pytest.mark.parametrize("demuxer", CONTAINERS)
 async def test_each_container_becomes_every_frame_on_the_grid(tmp_path: Path, demuxer: str) -> None:
     cut = await publish(make(tmp_path, demuxer), demuxer)
-    assert set(cut.renditions) == {"Small", "Large", "audio"}
+    assert set(cut.renditions) == {"Small", "Large", "audio", "thumbnails"}
     for rung in ("Small", "Large"):
         assert numbers(cut, rung)[: SECONDS * 30] == list(range(SECONDS * 30))
         assert [segment.duration_s for segment in cut.segments(rung)[:3]] == [2, 2, 2]
@@ -85,9 +85,23 @@ async def test_each_container_becomes_every_frame_on_the_grid(tmp_path: Path, de
     assert listen(cut.track("audio")).beeps() == pytest.approx(range(SECONDS), abs=0.07)
 
 
+@pytest.mark.parametrize("container", Container)
+async def test_sprites_show_the_beginning_of_their_tiles(source: bytes, container: Container) -> None:
+    cut = await publish(source, container=container, target_duration_s=4)
+    tile = cut.renditions["thumbnails"]
+    assert (tile.width_pixels, tile.height_pixels, tile.tile_s) == (170, 96, 2)
+    shown = [frame.number for frame in watch(cut.track("Small"))]
+    sprites = [watch_sprite(sprite.data, tile.height_pixels) for sprite in cut.segments("thumbnails")]
+    assert sprites == [[shown[0], shown[60]], [shown[120]] if len(shown) <= 180 else [shown[120], shown[180]]]
+    beside = cut.segments("Small")
+    for sprite, segment in zip(cut.segments("thumbnails"), beside, strict=True):
+        assert (sprite.start_s, sprite.duration_s) == (segment.start_s, segment.duration_s)
+        assert cut.media.index(sprite) > cut.media.index(segment)
+
+
 async def test_segments_are_their_parts(source: bytes) -> None:
     cut = await publish(source)
-    for rendition in cut.renditions:
+    for rendition in ("Small", "Large", "audio"):
         for segment in cut.segments(rendition):
             parts = cut.parts(rendition, segment.segment)
             assert b"".join(part.data for part in parts) == segment.data
@@ -185,7 +199,8 @@ async def test_runs_with_the_same_parameters_have_the_same_init_segments(
 async def test_transport_streams_have_whole_segments_with_their_sound(source: bytes) -> None:
     cut = await publish(source, container=Container.TS)
     assert not [item for item in cut.media if isinstance(item, LivePart)]
-    assert {rendition.media_kind for rendition in cut.renditions.values()} == {MediaKind.MUXED}
+    kinds = {rendition.media_kind for rendition in cut.renditions.values()}
+    assert kinds == {MediaKind.MUXED, MediaKind.IMAGES}
     shown = [frame.number for frame in watch(cut.track("Large"))]
     assert shown[-SECONDS * 30 :] == list(range(SECONDS * 30))
     beeps = listen(cut.track("Small"))
@@ -195,7 +210,7 @@ async def test_transport_streams_have_whole_segments_with_their_sound(source: by
 
 async def test_source_without_sound_has_no_audio(tmp_path: Path) -> None:
     cut = await publish(make(tmp_path, sound=None))
-    assert set(cut.renditions) == {"Small", "Large"}
+    assert set(cut.renditions) == {"Small", "Large", "thumbnails"}
     assert numbers(cut) == list(range(SECONDS * 30))
 
 

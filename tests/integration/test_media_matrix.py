@@ -11,7 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from support.media import HDR, Media, Picture, Shown, Sound, duration_s, listen, make_media, run_ffmpeg, watch
+from support.media import (
+    HDR,
+    Media,
+    Picture,
+    Shown,
+    Sound,
+    duration_s,
+    listen,
+    make_media,
+    run_ffmpeg,
+    watch,
+    watch_sprite,
+)
 from support.transcoding import Job, transcode
 from transcoder.domain.plan import Container
 
@@ -253,6 +265,7 @@ async def check_source(case: Case, folder: Path, container: Container) -> None:
     check_timetable(case, job, case.seconds or duration_s(source))
     for rung in job.plan.ladder:
         check_pictures(case, job, rung.name, watch(source))
+    check_thumbnails(case, job)
     if case.media.sound:
         check_beeps(job, source)
 
@@ -302,6 +315,28 @@ def check_pictures(case: Case, job: Job, rung: str, truth: list[Shown]) -> None:
         assert [number for number, _ in groupby(frame.number for frame in shown)] == meant
         before = int((truth[0].time_s - grid.origin_s) / frame_s + 0.1)
         assert len(shown) - before - len(meant) in (0, 1)  # one may be held for sound that lasts longer
+
+
+def check_thumbnails(case: Case, job: Job) -> None:
+    """Sprites show what the smallest rung shows at their times, upright and in its shape."""
+    if not job.plan.ladder:
+        assert "thumbnails" not in job.segments
+        return
+    rung, segments = job.plan.ladder[0], job.segments["thumbnails"]
+    tile = segments[0].rendition
+    assert tile.width_pixels / tile.height_pixels == pytest.approx(
+        rung.width_pixels / rung.height_pixels, rel=0.02
+    )
+    shown = watch(job.media(rung.name), turned=case.turned)
+    for segment in segments:
+        first = job.plan.grid.first_frame(segment.msn)
+        frames = range(
+            first,
+            job.plan.grid.first_frame(segment.msn + 1),
+            round(tile.tile_s * float(job.plan.grid.frame_rate)),
+        )
+        numbers = watch_sprite(segment.data, tile.height_pixels, turned=case.turned)
+        assert numbers == [shown[frame].number for frame in frames]
 
 
 def check_beeps(job: Job, source: Path) -> None:

@@ -94,6 +94,7 @@ def test_no_click_or_gap_where_audio_segments_meet(job: Job) -> None:
 
 def test_codecs_tell_what_is_inside(job: Job) -> None:
     codecs = {name: segments[0].rendition.codecs for name, segments in job.segments.items()}
+    assert codecs.pop("thumbnails") == "jpeg"
     if job.plan.container is Container.CMAF:
         assert codecs == {"VeryLow": "avc1.64000c", "Low": "avc1.640014", "audio": "mp4a.40.2"}
     else:

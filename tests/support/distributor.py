@@ -86,6 +86,20 @@ def rendition(rendition_id: str = "Low", **fields: Any) -> pb.Entry:
     return pb.Entry(rendition=message)
 
 
+def images(rendition_id: str = "thumbnails") -> pb.Entry:
+    """Begin a rendition of thumbnails, a picture every second."""
+    return pb.Entry(
+        rendition=pb.Rendition(
+            rendition_id=rendition_id,
+            media_kind=pb.MEDIA_KIND_IMAGES,
+            codecs="jpeg",
+            width_pixels=200,
+            height_pixels=112,
+            tile_s=1.0,
+        )
+    )
+
+
 def segment(msn: int, rendition_id: str = "Low", **fields: Any) -> pb.Entry:
     """Announce segment `msn` of the grid."""
     message = pb.Segment(

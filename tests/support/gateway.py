@@ -154,6 +154,23 @@ def audio(rendition_id: str = "audio", **fields: Any) -> pb.Entry:
     )
 
 
+def images(rendition_id: str = "thumbnails", **fields: Any) -> pb.Entry:
+    """Begin a rendition of thumbnails, a picture every two seconds."""
+    return pb.Entry(
+        rendition=pb.Rendition(
+            **{
+                "rendition_id": rendition_id,
+                "media_kind": pb.MEDIA_KIND_IMAGES,
+                "codecs": "jpeg",
+                "width_pixels": 200,
+                "height_pixels": 112,
+                "tile_s": 2.0,
+                **fields,
+            }
+        )
+    )
+
+
 def segment(msn: int, rendition_id: str = "High", size_bytes: int = 1000, **fields: Any) -> pb.Entry:
     """Announce a segment of 4 s; its key and init are as the transcoder makes them."""
     prefix = f"streams/talk/{INCARNATION}/{rendition_id}"

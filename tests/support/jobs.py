@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from transcoder.domain.announce import Piece, StoredSegment, Track
+from transcoder.domain.announce import Piece, StoredSegment, Track, video_renditions
 from transcoder.domain.job import Job, begin_job, plan_job
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.plan import Container, EncodePlan, plan_encode
@@ -72,7 +72,7 @@ def a_stored_source() -> StoredSource:
 
 def a_piece(job: Job, track: Track, first_segment: int, segment_count: int) -> Piece:
     """A piece of a job's output as a worker stores it."""
-    names = [rung.name for rung in job.ladder] if track is Track.VIDEO else ["audio"]
+    names = video_renditions(job) if track is Track.VIDEO else ("audio",)
     grid = a_plan(seconds=job.duration_s).grid
     msns = range(first_segment, first_segment + segment_count)
     return Piece(

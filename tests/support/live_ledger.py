@@ -19,12 +19,13 @@ from chassis.messaging import connect
 from chassis.storage import ObjectStore, open_store
 from distributor.bootstrap import SERVICES, Room, build
 from distributor.config import DistributorConfig
-from support.distributor import Writer, rendition
+from support.distributor import Writer, images, rendition
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARTS_COUNT = 4
 SEGMENT_S = 2.0
-RENDITIONS = ("Low", "High")
+PLAYED = ("Low", "High")
+RENDITIONS = (*PLAYED, "thumbnails")
 
 
 @dataclass(slots=True)
@@ -92,9 +93,9 @@ class Camera:
 
     async def begin(self) -> None:
         """Announce the renditions, with their init segments."""
-        for rendition_id in self.renditions:
+        for rendition_id in self._played:
             await self.store.put(self._key(rendition_id, "init-1.mp4"), b"init")
-        await self.writer.append(*map(rendition, self.renditions))
+        await self.writer.append(*map(_rendition, self.renditions))
 
     async def shoot(self, count: int = 1) -> None:
         """Make so many segments, and let their time pass."""
@@ -111,13 +112,17 @@ class Camera:
         self.start_s += seconds
         self.discontinuity_sequence += 1
 
+    @property
+    def _played(self) -> Sequence[str]:
+        return [rendition_id for rendition_id in self.renditions if rendition_id in PLAYED]
+
     async def _shoot_parts(self) -> None:
         if not self.low_latency:
             self.clock.pass_s(SEGMENT_S)
             return
         for part in range(PARTS_COUNT):
             self.clock.pass_s(SEGMENT_S / PARTS_COUNT)
-            entries = [await self._part(rendition_id, part) for rendition_id in self.renditions]
+            entries = [await self._part(rendition_id, part) for rendition_id in self._played]
             await self.writer.append(*entries)
 
     async def _part(self, rendition_id: str, part: int) -> pb.Entry:
@@ -134,23 +139,28 @@ class Camera:
     async def _segment(self, rendition_id: str) -> pb.Entry:
         message = pb.Segment(duration_s=SEGMENT_S, start_s=self.start_s, **self._common(rendition_id))
         message.program_date_time.FromDatetime(NOON + timedelta(seconds=self.start_s))
-        message.object_key = self._key(rendition_id, f"{self.msn:08d}-a.m4s")
+        suffix = "m4s" if rendition_id in PLAYED else "jpg"
+        message.object_key = self._key(rendition_id, f"{self.msn:08d}-a.{suffix}")
         await self.store.put(message.object_key, b"part" * PARTS_COUNT)
         self.made.append((self.clock.time, message.object_key))
         return pb.Entry(segment=message)
 
     def _common(self, rendition_id: str) -> dict[str, Any]:
+        init = {"init_key": self._key(rendition_id, "init-1.mp4"), "init_size_bytes": 4}
         return {
             "rendition_id": rendition_id,
             "msn": self.msn,
             "discontinuity_sequence": self.discontinuity_sequence,
             "size_bytes": 4,
-            "init_key": self._key(rendition_id, "init-1.mp4"),
-            "init_size_bytes": 4,
+            **(init if rendition_id in PLAYED else {}),
         }
 
     def _key(self, rendition_id: str, name: str) -> str:
         return f"streams/{self.writer.stream_id}/{self.writer.incarnation}/{rendition_id}/{name}"
+
+
+def _rendition(rendition_id: str) -> pb.Entry:
+    return rendition(rendition_id) if rendition_id in PLAYED else images(rendition_id)
 
 
 async def open_camera(

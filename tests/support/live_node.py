@@ -37,6 +37,7 @@ from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.source import AudioTrack, Source, VideoTrack
+from transcoder.domain.thumbnails import THUMBNAILS_RENDITION_ID
 from transcoder.ingest.publication import PublishClaim, Session
 from transcoder.live.admission import Admission
 from transcoder.live.closing import Closing
@@ -161,6 +162,7 @@ class ScriptedEncode:
         self._cutters = [
             ScriptedCutter(rendition_info(rendition_id), has_parts=bool(plan.part_target_s))
             for rendition_id in plan.rendition_ids
+            if rendition_id != THUMBNAILS_RENDITION_ID
         ]
         self._rungs = self._cutters[: len(plan.ladder)]
         self._leaving: ScriptedCutter | None = None

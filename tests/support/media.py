@@ -143,8 +143,18 @@ def watch(data: bytes | Path, *, turned: int = 0) -> list[Shown]:
         ]
 
 
-def read_number(frame: av.VideoFrame, turned: int = 0) -> int:
-    """Read a frame's bar code."""
+def watch_sprite(data: bytes, tile_height: int, *, turned: int = 0) -> list[int]:
+    """Decode a sprite and read the bar codes of its pictures, which stand one below the other."""
+    with _open(data) as container:
+        sprite = next(container.decode(container.streams.video[0]))
+    rows, rest = divmod(sprite.height, tile_height)
+    assert rest == 0
+    return [read_number(sprite, turned, top=row * tile_height, height=tile_height) for row in range(rows)]
+
+
+def read_number(frame: av.VideoFrame, turned: int = 0, *, top: int = 0, height: int = 0) -> int:
+    """Read the bar code of a frame, or of so many of its lines below `top`."""
+    height = height or frame.height
     plane = frame.planes[0]
     luma, stride = memoryview(plane), plane.line_size
     depth = frame.format.components[0].bits
@@ -157,7 +167,7 @@ def read_number(frame: av.VideoFrame, turned: int = 0) -> int:
             180: (1 - across, 1 - down),
             270: (down, 1 - across),
         }[turned]
-        column, line = int(x * frame.width), int(y * frame.height)
+        column, line = int(x * frame.width), top + int(y * height)
         value = (
             luma[line * stride + column]
             if depth == 8

@@ -22,6 +22,7 @@ from transcoder.domain.chunks import Chunk
 from transcoder.domain.encoding import EncodeProgress
 from transcoder.domain.packager import MediaKind, PackedSegment, RenditionInfo
 from transcoder.domain.plan import Container, EncodePlan
+from transcoder.domain.thumbnails import describe_thumbnails
 from transcoder.ports import Delivery, Lane
 from transcoder.service_drive import Driver
 from transcoder.service_encode import Encoding
@@ -104,6 +105,8 @@ class QuickEncoder:
         assert len(audio_runs) == (chunk.segment_count if plan.audio_is_muxed else 0)
         kind = MediaKind.MUXED if plan.audio_is_muxed else MediaKind.VIDEO
         infos = [_rendition(rung.name, kind, plan) for rung in plan.ladder]
+        if plan.thumbnails:
+            infos.append(describe_thumbnails(plan.thumbnails, plan.grid.frame_rate))
         msns = range(chunk.first_segment, chunk.first_segment + chunk.segment_count)
         on_progress(EncodeProgress(frame_count=chunk.frame_count // 2, speed_ratio=2.0))
         yield self._segments(str(chunk.index), plan, infos, msns)

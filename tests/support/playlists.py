@@ -72,6 +72,28 @@ def an_audio(rendition_id: str = "audio", **fields: Any) -> Rendition:
     )
 
 
+def thumbnails(**fields: Any) -> Rendition:
+    """Pictures of 200 times 112, one every two seconds."""
+    return Rendition(
+        **{
+            "rendition_id": "thumbnails",
+            "media_kind": MediaKind.IMAGES,
+            "codecs": ("jpeg",),
+            "width_pixels": 200,
+            "height_pixels": 112,
+            "target_bps": 0,
+            "peak_bps": 0,
+            "tile_s": 2.0,
+            **fields,
+        }
+    )
+
+
+def a_sprite(msn: int, **fields: Any) -> Segment:
+    key = f"streams/talk/{INCARNATION}/thumbnails/{msn:08d}-0a1b2c3d.jpg"
+    return a_ts_segment(msn, "thumbnails", **{"object_key": key, "size_bytes": 10_000, **fields})
+
+
 def a_segment(msn: int, rendition_id: str = "High", **fields: Any) -> Segment:
     return Segment(
         **{

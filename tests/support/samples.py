@@ -56,6 +56,14 @@ def make_samples(count: int, *, duration: int, gop: int = 1, offset: int = 0, st
     ]
 
 
+def make_jpeg(number: int, *, width: int = 40, height: int = 16, tables: bytes = b"\xff\xd9" * 32) -> bytes:
+    """A picture as ffmpeg frames it, with a number in the place of what it shows; its tables hold markers."""
+    quantisation = b"\xff\xdb" + struct.pack(">HB", 67, 0) + tables
+    frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes.fromhex("012200021101031101")
+    scan = b"\xff\xda" + struct.pack(">HB", 12, 3) + bytes.fromhex("010002110311003f00")
+    return b"\xff\xd8" + quantisation + frame + scan + struct.pack(">HH", number, 0xFF00) + b"\xff\xd9"
+
+
 @st.composite
 def sample_runs(draw: st.DrawFn) -> list[Sample]:
     """Any samples that follow each other without a gap."""

@@ -44,6 +44,14 @@ AUDIO = Rendition(
     sample_rate_hz=48_000,
     channel_count=2,
 )
+IMAGES = Rendition(
+    rendition_id="thumbnails",
+    media_kind=MediaKind.IMAGES,
+    codecs="jpeg",
+    width_pixels=200,
+    height_pixels=112,
+    tile_s=2.0,
+)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = EncryptionKey(method="AES-128", key_id="k1", iv="0" * 32)
 
@@ -98,6 +106,10 @@ def live_ledger(*entries: Entry) -> Ledger:
     return append(empty, epoch=1, entries=entries)
 
 
+def sprite(msn: int, **changes: Any) -> Segment:
+    return seg(msn, **{"rendition_id": "thumbnails", "init_key": "", "init_size_bytes": 0, **changes})
+
+
 LAWFUL = {
     "segments follow each other": [LOW, seg(0), seg(1), seg(2)],
     "renditions grow side by side": [LOW, AUDIO, seg(0), seg(0, rendition_id="audio"), seg(1)],
@@ -141,6 +153,7 @@ LAWFUL = {
         part(1, 1, start_s=51.0, discontinuity_sequence=1),
         seg(1, start_s=50.0, duration_s=2.0, discontinuity_sequence=1),
     ],
+    "images beside": [LOW, IMAGES, seg(0), sprite(0), seg(1), sprite(1)],
     "one rendition ends, another goes on": [LOW, AUDIO, Ended(rendition_id="audio"), seg(0)],
     "everything ends": [LOW, seg(0), Ended()],
 }
@@ -166,6 +179,16 @@ BROKEN: dict[str, tuple[list[Entry], Entry, str]] = {
     "no frame rate": ([], replace(LOW, frame_rate=(30, 0)), "frame_rate is '30/0'"),
     "audio with a size": ([], replace(AUDIO, width_pixels=1), "width_pixels is 1: it must lie from 0 to 0"),
     "audio with frames": ([], replace(AUDIO, frame_rate=(30, 1)), "frame_rate is '30/1'"),
+    "images without a size": ([], replace(IMAGES, height_pixels=0), "height_pixels is 0"),
+    "images that move": ([], replace(IMAGES, frame_rate=(1, 2)), "frame_rate is '1/2'"),
+    "images without a distance": ([], replace(IMAGES, tile_s=0.0), "tile_s is 0.0: it must be greater"),
+    "video in tiles": ([], replace(LOW, tile_s=2.0), "tile_s is 2.0: it must be 0 but for images"),
+    "an image with an init segment": ([IMAGES], sprite(0, init_key="a"), "init_key is 'a': it must be empty"),
+    "part of an image": (
+        [IMAGES],
+        part(0, 0, rendition_id="thumbnails"),
+        "is 'a part': it must be a whole segment",
+    ),
     "a first segment above 0": ([LOW], seg(1), "msn is 1: it must be 0"),
     "a rendition that joins ahead of all": (
         [LOW, seg(0), AUDIO],

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import FailedPrecondition, InvalidArgument
-from distributor.domain.entries import Container
+from distributor.domain.entries import Container, MediaKind, Rendition
+from distributor.domain.ledger import Ledger, Timeline
 from distributor.domain.listing import parse_filter, select_page
 from distributor.domain.stream import (
     TRANSITIONS,
@@ -22,6 +23,7 @@ from distributor.domain.stream import (
     StreamState,
     move,
     new_stream,
+    variants,
 )
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -116,3 +118,14 @@ def test_a_filter_that_makes_no_sense_is_told(text: str) -> None:
 def test_a_made_up_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument, match="page_token"):
         select_page([stream()], page_size=1, page_token=token, filter_text="")
+
+
+def test_thumbnails_are_no_variant() -> None:
+    timelines = {
+        kind.value: Timeline(
+            rendition=Rendition(rendition_id=kind.value, media_kind=kind), size_bytes=10, media_s=4.0
+        )
+        for kind in (MediaKind.VIDEO, MediaKind.IMAGES)
+    }
+    ledger = Ledger(container=Container.CMAF, target_duration_s=4, timelines=timelines)
+    assert [variant.rendition_id for variant in variants(ledger)] == ["video"]

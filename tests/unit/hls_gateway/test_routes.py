@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import InvalidArgument, NotFound
-from hls_gateway.domain.names import InitName, PlaylistName, SegmentName
+from hls_gateway.domain.names import InitName, PlaylistName, SegmentName, SpriteName
 from hls_gateway.domain.stream import Container
 from hls_gateway.routes import (
     MediaRoute,
@@ -29,6 +29,8 @@ SEGMENT = SegmentName(msn=7, container=Container.CMAF)
     ("path", "route"),
     [
         ("/hls/talk/master.m3u8", PlaylistRoute("talk", PlaylistName("master.m3u8"))),
+        ("/hls/talk/thumbnails.vtt", PlaylistRoute("talk", PlaylistName("thumbnails.vtt"))),
+        ("/hls/talk/variants/thumbnails/segment_7.jpg", MediaRoute("talk", "thumbnails", SpriteName(msn=7))),
         ("/hls/a.b-C_9/master.m3u8", PlaylistRoute("a.b-C_9", PlaylistName("master.m3u8"))),
         ("http://host:1/hls/talk/master.m3u8", PlaylistRoute("talk", PlaylistName("master.m3u8"))),
         ("/hls/t%61lk/master.m3u8", PlaylistRoute("talk", PlaylistName("master.m3u8"))),

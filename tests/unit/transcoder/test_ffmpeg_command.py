@@ -18,7 +18,7 @@ from transcoder.domain.source import VideoTrack
 RUN = Run(
     ffmpeg_path="ffmpeg",
     source_path=Path("/store/a:b/source"),
-    output_urls=("pipe:5", "pipe:6"),
+    output_urls=("pipe:5", "pipe:6", "pipe:7"),
     progress_url="pipe:9",
 )
 
@@ -59,8 +59,12 @@ CHUNK = """
 [s5]setsar=1[s6];
 [s6]format=yuv420p[s7];
 [s7]split=2[s8][s9];
-[s9]scale=640:360:flags=bicubic[s10]
--map [s10] -f mp4 -b:v 500000 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
+[s9]scale=640:360:flags=bicubic[s10];
+[s10]split=2[s11][s12];
+[s12]framestep=step=60[s13];
+[s13]scale=200:112:flags=bicubic:out_color_matrix=bt601:out_range=full[s14];
+[s14]format=yuv420p[s15]
+-map [s11] -f mp4 -b:v 500000 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 750000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_keyframe+delay_moov
 -preset veryfast -profile:v high -sc_threshold 0 -video_track_timescale 90000 pipe:5
@@ -68,6 +72,8 @@ CHUNK = """
 -fps_mode passthrough -g 60 -keyint_min 60 -map_chapters -1 -map_metadata -1 -maxrate 1500000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_keyframe+delay_moov
 -preset veryfast -profile:v high -sc_threshold 0 -video_track_timescale 90000 pipe:6
+-map [s15] -f image2pipe -c:v mjpeg -flags +bitexact -flush_packets 1 -fps_mode passthrough
+-huffman default -q:v 5 -threads 1 pipe:7
 """
 
 AUDIO = """
@@ -170,7 +176,7 @@ def test_settings_reach_the_command() -> None:
     assert command[0] == "/opt/ffmpeg"
     assert "-max_pixels 1000" in input_of(command)
     assert [command[place + 1] for place, word in enumerate(command) if word == "-preset"] == ["fast"] * 2
-    assert [command[place + 1] for place, word in enumerate(command) if word == "-threads"] == ["3"] * 2
+    assert [command[place + 1] for place, word in enumerate(command) if word == "-threads"] == ["3", "3", "1"]
 
 
 def test_command_for_a_missing_track_cannot_be_built() -> None:

@@ -78,36 +78,47 @@ def test_the_first_record_begins_all_renditions() -> None:
         a_piece(JOB, Track.AUDIO, 1, 2),
     ]
     entries = plan_entries(JOB, EMPTY, rows(JOB, EMPTY, stored))
-    assert words(entries) == ["+VeryLow", "+audio", "VeryLow 0", "audio 0"]
+    assert words(entries) == [
+        *("+VeryLow", "+thumbnails", "+audio"),
+        *("VeryLow 0", "thumbnails 0", "audio 0"),
+    ]
 
 
 def test_tracks_go_on_together_to_the_end() -> None:
-    begun = Announced(sequence=2, next_msn={"VeryLow": 1, "audio": 1})
+    begun = Announced(sequence=2, next_msn={"VeryLow": 1, "thumbnails": 1, "audio": 1})
     audio, video = a_piece(JOB, Track.AUDIO, 1, 2), a_piece(JOB, Track.VIDEO, 1, 2)
     assert plan_entries(JOB, begun, rows(JOB, begun, [audio])) == ()
     entries = plan_entries(JOB, begun, rows(JOB, begun, [audio, video]))
-    assert words(entries) == ["VeryLow 1", "VeryLow 2", "audio 1", "audio 2", "."]
+    assert words(entries) == [
+        *("VeryLow 1", "VeryLow 2", "thumbnails 1", "thumbnails 2", "audio 1", "audio 2"),
+        ".",
+    ]
 
 
 def test_what_is_announced_already_is_not_repeated() -> None:
-    uneven = Announced(sequence=2, next_msn={"VeryLow": 1, "audio": 3})
+    uneven = Announced(sequence=2, next_msn={"VeryLow": 1, "thumbnails": 3, "audio": 3})
     stored = [a_piece(JOB, track, 1, 2) for track in Track]
     assert words(plan_entries(JOB, uneven, rows(JOB, uneven, stored))) == ["VeryLow 1", "VeryLow 2", "."]
 
 
 def test_an_end_that_is_missing_is_made_up_for() -> None:
-    full = Announced(sequence=3, next_msn={"VeryLow": 3, "audio": 3})
+    full = Announced(sequence=3, next_msn={"VeryLow": 3, "thumbnails": 3, "audio": 3})
     assert words(plan_entries(JOB, full, [])) == ["."]
 
 
 def test_after_the_end_there_is_nothing_to_announce() -> None:
-    ended = Announced(sequence=4, next_msn={"VeryLow": 3, "audio": 3}, has_ended=True)
+    ended = Announced(sequence=4, next_msn={"VeryLow": 3, "thumbnails": 3, "audio": 3}, has_ended=True)
     assert plan_entries(JOB, ended, []) == ()
 
 
 def test_muxed_audio_is_not_announced() -> None:
     job = a_job(a_plan(Container.TS))
-    assert announced_tracks(job) == {Track.VIDEO: ("VeryLow",)}
+    assert announced_tracks(job) == {Track.VIDEO: ("VeryLow", "thumbnails")}
+
+
+def test_a_job_that_was_planned_without_thumbnails_goes_on_without() -> None:
+    job = a_job(has_thumbnails=False)
+    assert announced_tracks(job) == {Track.VIDEO: ("VeryLow",), Track.AUDIO: ("audio",)}
 
 
 def test_audio_alone_is_announced_also_as_ts() -> None:
@@ -119,7 +130,7 @@ def test_used_objects_are_known_only_when_all_pieces_are() -> None:
     pieces = all_pieces(JOB)
     keys = announced_keys(JOB, pieces)
     assert keys is not None
-    assert len(keys) == 3 + 1 + 3 + 1
+    assert len(keys) == 3 * (3 + 1)
     assert announced_keys(JOB, pieces[1:]) is None
     assert announced_keys(JOB, []) is None
 

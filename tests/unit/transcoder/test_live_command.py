@@ -13,8 +13,8 @@ from transcoder.domain.live_plan import LivePlan, plan_live
 
 RUN = LiveCommand(
     ffmpeg_path="ffmpeg",
-    output_urls=("pipe:5", "pipe:6", "pipe:7"),
-    input_url="file:/dev/fd/8",
+    output_urls=("pipe:5", "pipe:6", "pipe:7", "pipe:8"),
+    input_url="file:/dev/fd/10",
     progress_url="pipe:9",
 )
 
@@ -23,7 +23,7 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 -max_error_rate 1 -stdin -progress pipe:9
 -f live_flv -analyzeduration 10000000 -dts_delta_threshold 10 -dts_error_threshold 10
 -max_pixels 33177600 -probesize 8388608 -protocol_whitelist file -reinit_filter 0 -thread_type slice
--threads 2 -i file:/dev/fd/8
+-threads 2 -i file:/dev/fd/10
 -filter_complex
 [0:0]settb=1/1000000[s0];
 [s0]setpts=PTS-STARTPTS+round(STARTPTS/(100000/3))*(100000/3)+0[s1];
@@ -33,13 +33,17 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 [s4]format=yuv420p[s5];
 [s5]split=2[s6][s7];
 [s7]scale=640:360:flags=bicubic[s8];
-[s6]setpts@rung1=PTS[s9];
-[s9]select=not(isnan(pts))[s10]
--map [s8] -f mp4 -b:v 500000 -bf 0 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
+[s8]split=2[s9][s10];
+[s6]setpts@rung1=PTS[s11];
+[s11]select=not(isnan(pts))[s12];
+[s10]framestep=step=60[s13];
+[s13]scale=200:112:flags=bicubic:out_color_matrix=bt601:out_range=full[s14];
+[s14]format=yuv420p[s15]
+-map [s9] -f mp4 -b:v 500000 -bf 0 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 750000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
 -rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:5
--map [s10] -f mp4 -b:v 1000000 -bf 0 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
+-map [s12] -f mp4 -b:v 1000000 -bf 0 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 1500000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
 -rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:6
@@ -47,6 +51,8 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 -af aresample=48000:first_pts=0:min_hard_comp=0.05:async=48,aformat=sample_fmts=fltp:channel_layouts=stereo
 -b:a 128000 -c:a aac -fflags +bitexact -map_chapters -1 -map_metadata -1
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -use_editlist 0 pipe:7
+-map [s15] -f image2pipe -c:v mjpeg -flags +bitexact -flush_packets 1 -fps_mode passthrough
+-huffman default -q:v 5 -threads 1 pipe:8
 """
 
 
@@ -71,9 +77,10 @@ def test_sound_alone_has_one_output() -> None:
 
 
 def test_pictures_alone_have_no_audio_output() -> None:
-    command = build_live_command(replace(RUN, output_urls=("pipe:5", "pipe:6")), make_plan(audio=None))
+    run = replace(RUN, output_urls=("pipe:5", "pipe:6", "pipe:7"))
+    command = build_live_command(run, make_plan(audio=None))
     assert "-af" not in command
-    assert command[-1] == "pipe:6"
+    assert command[-1] == "pipe:7"
 
 
 def test_settings_reach_the_command() -> None:

@@ -96,11 +96,11 @@ def test_transport_streams_have_no_parts() -> None:
     planned = plan(container=Container.TS)
     assert (planned.part_target_s, planned.video_grid.part_frames) == (0, 0)
     assert planned.audio_is_muxed
-    assert planned.rendition_ids == ("VeryLow", "Low", "Medium", "High")
+    assert planned.rendition_ids == ("VeryLow", "Low", "Medium", "High", "thumbnails")
 
 
 def test_renditions_are_known_beforehand() -> None:
-    assert plan().rendition_ids == ("VeryLow", "Low", "Medium", "High", "audio")
+    assert plan().rendition_ids == ("VeryLow", "Low", "Medium", "High", "audio", "thumbnails")
     assert plan(make_source(None), container=Container.TS).rendition_ids == ("audio",)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.samples import avc1_entry, make_init, make_samples, mp4a_entry, splits
+from support.samples import avc1_entry, make_init, make_jpeg, make_samples, mp4a_entry, splits
 from support.sources import make_audio, make_source, make_video
 from transcoder.domain.codecs import split_adts
 from transcoder.domain.fragment_writer import pack_fragment
@@ -55,6 +55,11 @@ def encode_sound(count: int) -> bytes:
     return encode(make_samples(1 + count, duration=1024), make_init(mp4a_entry(), timescale=44_100))
 
 
+def encode_thumbnails(count: int) -> bytes:
+    """One picture every two seconds."""
+    return b"".join(map(make_jpeg, range(-(-count // (2 * RATE)))))
+
+
 def aac_frames(seconds: float) -> int:
     return round(seconds / AAC_S)
 
@@ -89,7 +94,7 @@ def samples_of(media: list[LiveOutput], rendition_id: str) -> list[Sample]:
 @given(st.data(), st.integers(1, 45), st.sampled_from((0.0, 0.1, 0.3, 0.5)))
 def test_parts_do_not_depend_on_how_the_bytes_arrive(data: st.DataObject, count: int, part_s: float) -> None:
     plan = make_plan(part_s=part_s)
-    streams = (encode_pictures(count), encode_sound(aac_frames(count / RATE)))
+    streams = (encode_pictures(count), encode_sound(aac_frames(count / RATE)), encode_thumbnails(count))
     pieces = [[(n, piece) for piece in data.draw(splits(stream))] for n, stream in enumerate(streams)]
     run, media = LiveRun(plan), list[LiveOutput]()
     while any(pieces):
@@ -106,7 +111,7 @@ def test_parts_do_not_depend_on_how_the_bytes_arrive(data: st.DataObject, count:
 def test_segments_are_their_parts_and_all_renditions_have_as_many(count: int, part_s: float) -> None:
     plan = make_plan(part_s=part_s)
     media = run_through(plan, encode_pictures(count), encode_sound(aac_frames(count / RATE) + 5))
-    for rendition in plan.rendition_ids:
+    for rendition in ("VeryLow", "audio"):
         segments, parts = segments_of(media, rendition), parts_of(media, rendition)
         assert [segment.segment for segment in segments] == list(range(-(-count // 20)))
         for segment in segments:
@@ -135,6 +140,34 @@ def test_every_part_is_handed_on_with_its_last_frame() -> None:
     stream = encode_pictures(3)
     assert run.feed(0, stream[:-1], 0.0) == []
     assert len(run.feed(0, stream[-1:], 0.0)) == 1
+
+
+@given(st.integers(1, 65))
+def test_each_segment_of_the_smallest_rung_has_a_sprite_beside_it(count: int) -> None:
+    media = run_through(make_plan(sound=False), encode_pictures(count), encode_thumbnails(count))
+    segments, sprites = segments_of(media, "VeryLow"), segments_of(media, "thumbnails")
+    assert [sprite.data for sprite in sprites] == [make_jpeg(number) for number in range(len(segments))]
+    places = [(one.segment, one.start_s, one.duration_s) for one in segments]
+    assert [(one.segment, one.start_s, one.duration_s) for one in sprites] == places
+
+
+def test_sprite_comes_neither_before_its_segment_nor_before_its_pictures() -> None:
+    run = LiveRun(make_plan(sound=False, part_s=0.0))
+    pictures, thumbnails = encode_pictures(40), encode_thumbnails(40)
+    assert run.feed(1, thumbnails[: len(thumbnails) // 2], 0.0) == []
+    assert len(segments_of(run.feed(0, pictures, 0.0), "thumbnails")) == 1
+    assert len(run.feed(1, thumbnails[len(thumbnails) // 2 :], 0.0)) == 1
+
+
+def test_run_whose_thumbnails_stay_away_is_whole_without() -> None:
+    media = run_through(make_plan(), encode_pictures(30), encode_sound(aac_frames(3.0)))
+    assert not segments_of(media, "thumbnails")
+    assert len(segments_of(media, "VeryLow")) == len(segments_of(media, "audio")) == 2
+
+
+def test_thumbnails_that_are_none_end_the_run() -> None:
+    with pytest.raises(PackagingError, match="thumbnails: a picture begins with 0000"):
+        LiveRun(make_plan(sound=False)).feed(1, bytes(8), 0.0)
 
 
 def test_segment_follows_its_last_part() -> None:

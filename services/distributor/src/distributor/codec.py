@@ -32,6 +32,7 @@ MEDIA_KINDS: Mapping[pb.MediaKind.ValueType, MediaKind] = {
     pb.MEDIA_KIND_AUDIO: MediaKind.AUDIO,
     pb.MEDIA_KIND_MUXED: MediaKind.MUXED,
     pb.MEDIA_KIND_SUBTITLES: MediaKind.SUBTITLES,
+    pb.MEDIA_KIND_IMAGES: MediaKind.IMAGES,
 }
 
 
@@ -89,6 +90,7 @@ def _rendition(rendition: pb.Rendition) -> Rendition:
         peak_bps=rendition.peak_bps,
         sample_rate_hz=rendition.sample_rate_hz,
         channel_count=rendition.channel_count,
+        tile_s=rendition.tile_s,
     )
 
 
@@ -145,6 +147,7 @@ def _write_rendition(rendition: Rendition) -> pb.Rendition:
         channel_count=rendition.channel_count,
         language=rendition.language,
         name=rendition.name,
+        tile_s=rendition.tile_s,
     )
 
 

@@ -35,6 +35,7 @@ _MEDIA_KINDS = {
     pb.MEDIA_KIND_AUDIO: MediaKind.AUDIO,
     pb.MEDIA_KIND_MUXED: MediaKind.MUXED,
     pb.MEDIA_KIND_SUBTITLES: MediaKind.SUBTITLES,
+    pb.MEDIA_KIND_IMAGES: MediaKind.IMAGES,
 }
 
 
@@ -96,6 +97,7 @@ def _rendition(message: pb.Rendition) -> Rendition:
         channel_count=message.channel_count,
         language=message.language,
         name=message.name,
+        tile_s=message.tile_s,
     )
 
 

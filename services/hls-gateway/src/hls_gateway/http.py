@@ -21,6 +21,7 @@ from hls_gateway.domain import cache_rules
 from hls_gateway.domain.blocking import Place, is_hinted, may_be_news, reload_place
 from hls_gateway.domain.media import MediaObject
 from hls_gateway.domain.names import InitName, PartName, PlaylistName
+from hls_gateway.domain.playlist.storyboard import SIGNATURE
 from hls_gateway.editions.edition import Edition
 from hls_gateway.http_errors import (
     CORS,
@@ -56,8 +57,9 @@ _PREFLIGHT = Response(
 
 
 def print_playlist(text: str, *, cache_control: str) -> Content:
-    """Make a playlist ready to be sent; this is the gateway's press."""
-    headers = (("content-type", "application/vnd.apple.mpegurl"), ("cache-control", cache_control), *CORS)
+    """Make a playlist or a storyboard ready to be sent; this is the gateway's press."""
+    content_type = "text/vtt" if text.startswith(SIGNATURE) else "application/vnd.apple.mpegurl"
+    headers = (("content-type", content_type), ("cache-control", cache_control), *CORS)
     return Content(text.encode(), headers=headers, compress=True)
 
 

@@ -13,6 +13,7 @@ from hls_gateway.domain.names import (
     IFRAMES,
     MEDIA,
     MULTIVARIANT,
+    STORYBOARD,
     MediaName,
     PlaylistName,
     is_incarnation,
@@ -31,7 +32,7 @@ _REMEMBERED_BYTES = 128
 
 @dataclass(frozen=True, slots=True)
 class PlaylistRoute:
-    """A playlist of a stream."""
+    """A playlist of a stream, or its storyboard."""
 
     stream_id: str
     name: PlaylistName
@@ -163,7 +164,7 @@ _remembered_query = lru_cache(maxsize=4096)(_parse_query)
 
 def _route(parts: list[str]) -> Route:
     match parts:
-        case ["hls", stream_id, name] if name == MULTIVARIANT:
+        case ["hls", stream_id, name] if name in {MULTIVARIANT, STORYBOARD}:
             stream_id = require_id(stream_id, field="stream_id")
             return PlaylistRoute(stream_id, PlaylistName(name))
         case ["hls", stream_id, "variants", rendition_id, name]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from chassis.config import Address, ServiceConfig
 from transcoder.domain.ladder import NAMED_RUNGS, Rung
-from transcoder.domain.plan import AUDIO_RENDITION_ID
+from transcoder.domain.plan import RESERVED_RENDITION_IDS
 
 BEATS_PER_ACK_WAIT = 3
 
@@ -22,8 +22,9 @@ def _choose_workers() -> int:
 
 def _require_names(ladder: tuple[Rung, ...]) -> tuple[Rung, ...]:
     names = [rung.name for rung in ladder]
-    if len(set(names)) != len(names) or AUDIO_RENDITION_ID in names:
-        raise ValueError(f"it has the names {names}: each must be unique, and none {AUDIO_RENDITION_ID!r}")
+    if len(set(names)) != len(names) or not RESERVED_RENDITION_IDS.isdisjoint(names):
+        reserved = " or ".join(map(repr, sorted(RESERVED_RENDITION_IDS)))
+        raise ValueError(f"it has the names {names}: each must be unique, and none {reserved}")
     return ladder
 
 
@@ -111,7 +112,7 @@ class TranscoderConfig(ServiceConfig):
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1), AfterValidator(_require_names)] = NAMED_RUNGS
     """Rungs that jobs choose from, at least 1: a JSON list of {name, width_pixels, height_pixels, video_bps}.
 
-    Each name is unique and none is "audio", which is the sound's.
+    Each name is unique and none is "audio" or "thumbnails", which are other renditions'.
     """
 
     ffmpeg: str = ""

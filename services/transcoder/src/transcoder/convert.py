@@ -15,7 +15,7 @@ from chassis.errors import InvalidArgument, Unimplemented
 from chassis.layout import require_id
 from transcoder.domain.job import Job, JobState
 from transcoder.domain.ladder import Rung, choose_rungs
-from transcoder.domain.plan import AUDIO_RENDITION_ID, Container
+from transcoder.domain.plan import RESERVED_RENDITION_IDS, Container
 from transcoder.domain.progress import Progress
 from transcoder.domain.recording import Recording, RecordingState
 from transcoder.domain.source_url import parse_source_url
@@ -324,9 +324,9 @@ def _rungs(rungs: Sequence[media_pb2.Rung]) -> tuple[Rung, ...]:
 
 def _rung(rung: media_pb2.Rung, at: str) -> Rung:
     require_id(rung.name, field=f"{at}.name")
-    if rung.name == AUDIO_RENDITION_ID:
+    if rung.name in RESERVED_RENDITION_IDS:
         raise InvalidArgument(
-            f"{at}.name is {rung.name!r}, the name of the sound's rendition: choose another",
+            f"{at}.name is {rung.name!r}, the name of another rendition: choose another",
             reason="RESERVED_ID",
             field=f"{at}.name",
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from chassis import layout
 from chassis.errors import Conflict
-from transcoder.domain.announce import Piece, StoredSegment, Track
+from transcoder.domain.announce import Piece, StoredSegment, Track, video_renditions
 from transcoder.domain.encoding import EncodeProgress
 from transcoder.domain.job import Job, JobState
 from transcoder.domain.packager import MediaKind, PackedSegment, RenditionInfo
@@ -116,7 +116,7 @@ class Attempt:
             runs: (first segment, count) of the pieces that are still missing; other segments are passed over.
         """
         wanted = {msn: run for run in runs for msn in range(run[0], run[0] + run[1])}
-        width = len(self.job.ladder) if track is Track.VIDEO else 1
+        width = len(video_renditions(self.job)) if track is Track.VIDEO else 1
         gathered: dict[tuple[int, int], list[tuple[RenditionInfo, StoredSegment]]] = {}
         async for segment in segments:
             run = wanted.get(segment.msn)
@@ -143,9 +143,8 @@ class Attempt:
             if init_key not in self.known_inits:
                 await self.ports.media.put_shared(init_key, info.init)
                 self.known_inits.add(init_key)
-        suffix = SUFFIXES[job.container, job.audio_is_muxed and info.media_kind is MediaKind.AUDIO]
         key = layout.segment_key(
-            job.recording_id, job.job_id, info.rendition_id, segment.msn, self.token, suffix
+            job.recording_id, job.job_id, info.rendition_id, segment.msn, self.token, _suffix(job, info)
         )
         self.loose_keys.add(key)
         await self.ports.media.put(key, segment.data)
@@ -178,6 +177,12 @@ class Attempt:
             raise JobOver(f"job {self.job.job_id} is over")
 
 
+def _suffix(job: Job, info: RenditionInfo) -> str:
+    if info.media_kind is MediaKind.IMAGES:
+        return "jpg"
+    return SUFFIXES[job.container, job.audio_is_muxed and info.media_kind is MediaKind.AUDIO]
+
+
 def _piece(
     track: Track, run: tuple[int, int], stored: Sequence[tuple[RenditionInfo, StoredSegment]]
 ) -> Piece:
@@ -189,6 +194,11 @@ def _piece(
         track=track,
         first_segment=run[0],
         segment_count=run[1],
-        renditions=tuple(sorted(renditions.values(), key=lambda info: info.target_bps)),
+        renditions=tuple(sorted(renditions.values(), key=_place)),
         segments=tuple(segments),
     )
+
+
+def _place(info: RenditionInfo) -> tuple[bool, int]:
+    """Order renditions as they are announced: by rate, images last."""
+    return info.media_kind is MediaKind.IMAGES, info.target_bps

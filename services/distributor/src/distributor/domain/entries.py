@@ -22,6 +22,7 @@ class MediaKind(StrEnum):
     AUDIO = "audio"
     MUXED = "muxed"
     SUBTITLES = "subtitles"
+    IMAGES = "images"
 
     @property
     def has_picture(self) -> bool:
@@ -45,7 +46,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """A rendition begins; `frame_rate` is a fraction, (0, 0) without a picture."""
+    """A rendition begins; `frame_rate` is a fraction, (0, 0) without a picture that moves.
+
+    `tile_s`, from one picture of a sprite to the next, is 0 but for images.
+    """
 
     rendition_id: str
     media_kind: MediaKind | None
@@ -59,6 +63,12 @@ class Rendition:
     peak_bps: int = 0
     sample_rate_hz: int = 0
     channel_count: int = 0
+    tile_s: float = 0.0
+
+    @property
+    def is_played(self) -> bool:
+        """Whether it is something to play, and not what is shown beside it."""
+        return self.media_kind is not MediaKind.IMAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,8 +50,12 @@ def require(holds: bool, field: str, value: object, rule: str) -> None:
         raise broken(field, value, rule)
 
 
-def check_entry(entry: Entry, at: str, *, container: Container, target_duration_s: int) -> None:
+def check_entry(
+    entry: Entry, at: str, *, container: Container, target_duration_s: int, is_image: bool = False
+) -> None:
     """Hold an entry against the laws that it keeps by itself; `at` names it in messages.
+
+    `is_image`: it belongs to a rendition of images, whose objects are whole in themselves.
 
     Raises:
         InvalidArgument: LEDGER_LAW.
@@ -64,11 +68,12 @@ def check_entry(entry: Entry, at: str, *, container: Container, target_duration_
         case Rendition():
             _check_rendition(entry, at)
         case Segment():
-            _check_media(entry, at, container, target_duration_s)
+            _check_media(entry, at, target_duration_s, has_init=container is Container.CMAF and not is_image)
             _check_iframes(entry, at)
         case Part():
             require(entry.part >= 0, f"{at}.part", entry.part, "be at least 0")
-            _check_media(entry, at, container, target_duration_s)
+            require(not is_image, at, "a part", "be a whole segment: images have no parts")
+            _check_media(entry, at, target_duration_s, has_init=container is Container.CMAF)
         case Ended():
             pass
 
@@ -79,24 +84,32 @@ def _check_rendition(entry: Rendition, at: str) -> None:
     require(bool(CODECS.fullmatch(entry.codecs)), f"{at}.codecs", entry.codecs, "be a list as of RFC 6381")
     require(bool(QUOTABLE.fullmatch(entry.name)), f"{at}.name", entry.name, 'hold no control or "')
     require(bool(LANGUAGE.fullmatch(entry.language)), f"{at}.language", entry.language, "be a tag of BCP 47")
-    require(entry.target_bps > 0, f"{at}.target_bps", entry.target_bps, "be greater than 0")
+    require(
+        entry.target_bps > 0 or not entry.is_played,
+        f"{at}.target_bps",
+        entry.target_bps,
+        "be greater than 0",
+    )
     require(entry.peak_bps >= entry.target_bps, f"{at}.peak_bps", entry.peak_bps, "not be below target_bps")
     _check_picture(entry, at)
 
 
 def _check_picture(entry: Rendition, at: str) -> None:
     has_picture = entry.media_kind is not None and entry.media_kind.has_picture
-    sides = range(1, MAX_SIDE_PIXELS + 1) if has_picture else range(1)
+    sides = range(1, MAX_SIDE_PIXELS + 1) if has_picture or not entry.is_played else range(1)
     rule = f"lie from {sides.start} to {sides.stop - 1} for {entry.media_kind}"
     require(entry.width_pixels in sides, f"{at}.width_pixels", entry.width_pixels, rule)
     require(entry.height_pixels in sides, f"{at}.height_pixels", entry.height_pixels, rule)
     numerator, denominator = entry.frame_rate
     rate_fits = numerator > 0 and denominator > 0 if has_picture else numerator == denominator == 0
-    rule = "be above 0" if has_picture else "be 0/0 without a picture"
+    rule = "be above 0" if has_picture else "be 0/0 without a picture that moves"
     require(rate_fits, f"{at}.frame_rate", f"{numerator}/{denominator}", rule)
+    is_tiled = _is_time(entry.tile_s) and entry.tile_s > 0
+    rule = "be 0 but for images" if entry.is_played else "be greater than 0"
+    require(entry.tile_s == 0 if entry.is_played else is_tiled, f"{at}.tile_s", entry.tile_s, rule)
 
 
-def _check_media(entry: Media, at: str, container: Container, target_duration_s: int) -> None:
+def _check_media(entry: Media, at: str, target_duration_s: int, *, has_init: bool) -> None:
     require(_is_time(entry.start_s), f"{at}.start_s", entry.start_s, "be at least 0")
     require(
         # rfc8216bis 4.4.3.1: rounded to the nearest integer, no duration exceeds the target duration.
@@ -108,7 +121,7 @@ def _check_media(entry: Media, at: str, container: Container, target_duration_s:
     if entry.gap:
         _check_gap(entry, at)
     else:
-        _check_object(entry, at, container)
+        _check_object(entry, at, has_init=has_init)
     if entry.encryption_key:
         _check_key(entry.encryption_key, f"{at}.encryption_key")
 
@@ -118,16 +131,16 @@ def _check_gap(entry: Media, at: str) -> None:
     require(entry.size_bytes == 0, f"{at}.size_bytes", entry.size_bytes, "be 0 for a gap")
 
 
-def _check_object(entry: Media, at: str, container: Container) -> None:
+def _check_object(entry: Media, at: str, *, has_init: bool) -> None:
     _check_key_of_object(entry.object_key, f"{at}.object_key")
     require(entry.size_bytes > 0, f"{at}.size_bytes", entry.size_bytes, "be greater than 0")
-    if container is Container.CMAF:
+    if has_init:
         _check_key_of_object(entry.init_key, f"{at}.init_key")
         require(
             entry.init_size_bytes > 0, f"{at}.init_size_bytes", entry.init_size_bytes, "be greater than 0"
         )
     else:
-        require(not entry.init_key, f"{at}.init_key", entry.init_key, "be empty for MPEG-TS")
+        require(not entry.init_key, f"{at}.init_key", entry.init_key, "be empty for MPEG-TS and images")
 
 
 def _check_key_of_object(key: str, field: str) -> None:

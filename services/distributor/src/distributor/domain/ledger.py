@@ -133,10 +133,21 @@ def append(ledger: Ledger, *, epoch: int, entries: Sequence[Entry]) -> Ledger:
     require(1 <= len(entries) <= MAX_ENTRIES, "entries", f"{len(entries)} of them", rule)
     for index, entry in enumerate(entries):
         at = f"entries[{index}].{type(entry).__name__.lower()}"
-        check_entry(entry, at, container=ledger.container, target_duration_s=ledger.target_duration_s)
+        check_entry(
+            entry,
+            at,
+            container=ledger.container,
+            target_duration_s=ledger.target_duration_s,
+            is_image=_is_image(ledger, entry),
+        )
         _check_succession(ledger, entry, at)
         ledger = _apply(ledger, entry)
     return ledger
+
+
+def _is_image(ledger: Ledger, entry: Entry) -> bool:
+    timeline = ledger.timelines.get(entry.rendition_id) if isinstance(entry, Media) else None
+    return timeline is not None and not timeline.rendition.is_played
 
 
 def _check_succession(ledger: Ledger, entry: Entry, at: str) -> None:

@@ -193,8 +193,12 @@ def with_media(stream: Stream, ledger: Ledger) -> Stream:
 
 
 def variants(ledger: Ledger) -> Sequence[Variant]:
-    """List the renditions of which a segment can be read, lowest rate first."""
-    with_segments = [_variant(timeline) for timeline in ledger.timelines.values() if timeline.media_s > 0]
+    """List the renditions that can be played, a segment of which can be read, lowest rate first."""
+    with_segments = [
+        _variant(timeline)
+        for timeline in ledger.timelines.values()
+        if timeline.rendition.is_played and timeline.media_s > 0
+    ]
     return tuple(sorted(with_segments, key=lambda variant: (variant.average_bps, variant.rendition_id)))
 
 

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from chassis.errors import InvalidArgument
-from hls_gateway.domain.names import MEDIA, InitName, MediaName, PlaylistName
+from hls_gateway.domain.names import MEDIA, InitName, MediaName, PlaylistName, SpriteName
 from hls_gateway.domain.stream import Stream
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
@@ -93,7 +93,8 @@ def may_be_news(timeline: Timeline, rendition_id: str, name: MediaName) -> bool:
     if known is None or isinstance(name, InitName):
         return True
     ahead = range(known.next_msn, known.next_msn + _MOST_NEWS)
-    return name.msn in ahead and name.container is timeline.stream.container
+    fits = isinstance(name, SpriteName) or name.container is timeline.stream.container
+    return name.msn in ahead and fits
 
 
 def _require_near(stream: Stream, known: RenditionTimeline, msn: int, part: int | None) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chassis.errors import NotFound
-from hls_gateway.domain.names import InitName, MediaName, PartName, SegmentName, init_file_name
+from hls_gateway.domain.names import (
+    InitName,
+    MediaName,
+    PartName,
+    SegmentName,
+    SpriteName,
+    init_file_name,
+)
 from hls_gateway.domain.stream import Container, MediaKind, Part
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
@@ -35,14 +42,24 @@ def find_media(timeline: Timeline, rendition_id: str, name: MediaName) -> MediaO
     if isinstance(name, InitName):
         return _find_init(known, name)
     found = _find_part(known, name) if isinstance(name, PartName) else known.segment(name.msn)
-    if found is None or found.gap or name.container is not timeline.stream.container:
+    if found is None or found.gap or not _is_of_its_kind(timeline, known, name):
         raise NotFound(_not_announced(known, name), reason="NO_SEGMENT")
-    is_ts = name.container is Container.TS
-    return MediaObject(
-        object_key=found.object_key,
-        size_bytes=found.size_bytes,
-        content_type="video/mp2t" if is_ts else f"{_sort(known)}/mp4",
-    )
+    content_type = _content_type(known, name)
+    return MediaObject(object_key=found.object_key, size_bytes=found.size_bytes, content_type=content_type)
+
+
+def _is_of_its_kind(
+    timeline: Timeline, known: RenditionTimeline, name: SegmentName | SpriteName | PartName
+) -> bool:
+    if isinstance(name, SpriteName):
+        return not known.rendition.is_played
+    return known.rendition.is_played and name.container is timeline.stream.container
+
+
+def _content_type(known: RenditionTimeline, name: SegmentName | SpriteName | PartName) -> str:
+    if isinstance(name, SpriteName):
+        return "image/jpeg"
+    return "video/mp2t" if name.container is Container.TS else f"{_sort(known)}/mp4"
 
 
 def _find_init(known: RenditionTimeline, name: InitName) -> MediaObject:
@@ -57,11 +74,11 @@ def _find_part(known: RenditionTimeline, name: PartName) -> Part | None:
     return next((part for part in known.parts_of(name.msn) if part.part == name.part), None)
 
 
-def _not_announced(known: RenditionTimeline, name: SegmentName | PartName) -> str:
+def _not_announced(known: RenditionTimeline, name: SegmentName | SpriteName | PartName) -> str:
     number = (
         f"part {name.part} of segment {name.msn}" if isinstance(name, PartName) else f"segment {name.msn}"
     )
-    return f"{number} of {known.rendition.rendition_id!r} is not announced as .{name.container.value}"
+    return f"{number} of {known.rendition.rendition_id!r} is not announced as .{name.suffix}"
 
 
 def _sort(known: RenditionTimeline) -> str:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from hls_gateway.domain.stream import Container, Segment, Stream
 
 MULTIVARIANT = "master.m3u8"
 MEDIA = "playlist.m3u8"
 IFRAMES = "iframes.m3u8"
+STORYBOARD = "thumbnails.vtt"
 
 # Bounded, as int() of a client's digits is: 15 digits are more segments than any stream has.
 _SEGMENT = re.compile(r"segment_(0|[1-9]\d{0,14})\.(m4s|ts)", re.ASCII)
+_SPRITE = re.compile(r"segment_(0|[1-9]\d{0,14})\.jpg", re.ASCII)
 _PART = re.compile(r"part_(0|[1-9]\d{0,14})_(0|[1-9]\d{0,8})\.(m4s|ts)", re.ASCII)
 _INIT = re.compile(r"init[A-Za-z0-9_-]{0,80}\.mp4")
 _INCARNATION = re.compile(r"[0-9a-f]{1,32}")
@@ -28,7 +30,7 @@ class PlaylistName(NamedTuple):
 
     Args:
         file_name: The last part of its path.
-        rendition_id: Empty for the multivariant playlist.
+        rendition_id: Empty for the multivariant playlist and the storyboard.
         is_absolute: Served elsewhere than beside its variants, so that its URIs are absolute paths.
     """
 
@@ -44,6 +46,18 @@ class SegmentName:
     msn: int
     container: Container
 
+    @property
+    def suffix(self) -> str:
+        return self.container.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpriteName:
+    """The name of a segment of images."""
+
+    msn: int
+    suffix: ClassVar[str] = "jpg"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartName:
@@ -52,6 +66,10 @@ class PartName:
     msn: int
     part: int
     container: Container
+
+    @property
+    def suffix(self) -> str:
+        return self.container.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +83,7 @@ class InitName:
         return self.file_name == "init.mp4"
 
 
-MediaName = SegmentName | PartName | InitName
+MediaName = SegmentName | SpriteName | PartName | InitName
 
 
 def playlist_uri(stream: Stream, rendition_id: str, name: str) -> str:
@@ -76,6 +94,11 @@ def playlist_uri(stream: Stream, rendition_id: str, name: str) -> str:
 def segment_uri(stream: Stream, segment: Segment) -> str:
     """Name a segment as seen from its playlist."""
     return f"segment_{segment.msn}.{stream.container.value}?i={stream.incarnation}"
+
+
+def sprite_uri(stream: Stream, rendition_id: str, segment: Segment) -> str:
+    """Name a segment of images as seen from the storyboard."""
+    return f"variants/{rendition_id}/segment_{segment.msn}.{SpriteName.suffix}?i={stream.incarnation}"
 
 
 def part_uri(stream: Stream, msn: int, part: int) -> str:
@@ -102,6 +125,8 @@ def parse_media_name(text: str) -> MediaName | None:
     """Read the name of a segment, a part or an init segment; None if it is neither."""
     if segment := _SEGMENT.fullmatch(text):
         return SegmentName(msn=int(segment[1]), container=Container(segment[2]))
+    if sprite := _SPRITE.fullmatch(text):
+        return SpriteName(msn=int(sprite[1]))
     if part := _PART.fullmatch(text):
         return PartName(msn=int(part[1]), part=int(part[2]), container=Container(part[3]))
     return InitName(file_name=text) if _INIT.fullmatch(text) else None

@@ -30,6 +30,7 @@ class MediaKind(StrEnum):
     AUDIO = "audio"
     MUXED = "muxed"
     SUBTITLES = "subtitles"
+    IMAGES = "images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,15 @@ class Rendition:
 
     Args:
         codecs: RFC 6381, in the order of the tracks.
-        width_pixels: Displayed width; 0 for audio, like the height.
-        frame_rate: Frames per second; None for audio.
+        width_pixels: Displayed width; 0 for audio, like the height. Of images, that of each of the pictures
+            that stand in a segment one below the other.
+        frame_rate: Frames per second; None for audio and images.
         target_bps: What the encoder was told to keep to in the mean.
         peak_bps: What it was told never to exceed: the bound for what is still to come.
         channel_count: 0 where there is no sound.
         language: BCP 47, or empty.
         name: For people; may be empty.
+        tile_s: From one picture of a segment of images to the next.
     """
 
     rendition_id: str
@@ -84,10 +87,16 @@ class Rendition:
     channel_count: int = 0
     language: str = ""
     name: str = ""
+    tile_s: float = 0.0
 
     @property
     def has_picture(self) -> bool:
         return self.media_kind in {MediaKind.VIDEO, MediaKind.MUXED}
+
+    @property
+    def is_played(self) -> bool:
+        """Tell whether players are to know of it; images are shown beside what is played."""
+        return self.media_kind is not MediaKind.IMAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

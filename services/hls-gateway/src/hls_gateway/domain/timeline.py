@@ -77,6 +77,11 @@ class Timeline:
     keeps_all: bool = False
 
     @property
+    def played(self) -> Mapping[str, RenditionTimeline]:
+        """The renditions that players are to know of."""
+        return {key: known for key, known in self.renditions.items() if known.rendition.is_played}
+
+    @property
     def segment_count(self) -> int:
         """How many segments are held, as a measure of memory."""
         return sum(len(rendition.segments) for rendition in self.renditions.values())
@@ -104,7 +109,7 @@ class Timeline:
 
         It shows nothing any more, not even its end: a player would take that for the end of the stream.
         """
-        goes_on = any(not other.ended for other in self.renditions.values())
+        goes_on = any(not other.ended for other in self.played.values())
         return known.ended and goes_on and self.stream.kind is not StreamKind.VOD
 
     def listed(self, known: RenditionTimeline) -> tuple[Segment, ...]:

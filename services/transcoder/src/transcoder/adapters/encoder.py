@@ -22,6 +22,7 @@ from transcoder.domain.chunks import Chunk
 from transcoder.domain.encoding import EncodeError, EncodeProgress
 from transcoder.domain.packager import Packager, PackagingError, PackedSegment
 from transcoder.domain.plan import EncodePlan
+from transcoder.domain.thumbnail_packager import ThumbnailPackager
 from transcoder.domain.video_packager import VideoPackager
 
 
@@ -62,7 +63,7 @@ class Encoder:
         niceness: int = 0,
         on_progress: Callable[[EncodeProgress], None] = lambda _: None,
     ) -> AbstractAsyncContextManager[AsyncIterator[PackedSegment]]:
-        """Encode all rungs of a chunk; iterate over the segments as they are finished.
+        """Encode all rungs of a chunk, and its thumbnails; iterate over the segments as they are finished.
 
             async with encoder.encode_chunk(path, plan, chunk) as segments:
                 async for segment in segments: ...
@@ -88,7 +89,9 @@ class Encoder:
         def report(progress: Progress) -> None:
             on_progress(EncodeProgress(frame_count=progress.frame_count, speed_ratio=progress.speed_ratio))
 
-        packagers = [VideoPackager(plan, rung, chunk, audio_runs) for rung in plan.ladder]
+        packagers: list[Packager] = [VideoPackager(plan, rung, chunk, audio_runs) for rung in plan.ladder]
+        if plan.thumbnails:
+            packagers.append(ThumbnailPackager(plan, plan.thumbnails, chunk))
         return self._encode(f"chunk {chunk.index}", build, packagers, niceness, report)
 
     def encode_audio(

@@ -17,6 +17,7 @@ from transcoder.domain.chunks import Chunk
 from transcoder.domain.ladder import Rung
 from transcoder.domain.plan import EncodePlan
 from transcoder.domain.source import VideoTrack
+from transcoder.domain.thumbnails import ThumbnailPlan
 from transcoder.domain.timing import AAC_FRAME_SAMPLES, Grid
 
 GLOBAL_FLAGS = (
@@ -31,6 +32,9 @@ GLOBAL_FLAGS = (
 MISSING_TAIL_S = 0.5
 """So much of the picture's end may be missing: promised by the container, but it does not decode."""
 
+
+THUMBNAIL_QUALITY = 5
+"""Of 2, the best, to 31: some 5 kB per picture."""
 
 DOWNMIXING_CODECS = {"ac3", "eac3", "dts", "truehd", "mlp"}
 """Those whose decoders mix down by themselves, as the mix that the sound's makers meant."""
@@ -55,7 +59,7 @@ def build_video_command(run: Run, plan: EncodePlan, chunk: Chunk) -> list[str]:
     """Encode all rungs of a chunk: decode once, put frames on the grid, scale in a cascade, an fMP4 per rung.
 
     Args:
-        run: With one output URL per rung of plan.ladder.
+        run: With one output URL per rung of plan.ladder, and one for the thumbnails if there are any.
         plan: The job's, with video.
         chunk: One of its chunks.
     """
@@ -64,10 +68,12 @@ def build_video_command(run: Run, plan: EncodePlan, chunk: Chunk) -> list[str]:
         raise ValueError("the plan has no video")
     pictures = _put_on_grid(_open_video(run, plan, video, chunk), video, plan.grid, chunk)
     streams = scale_pictures(pictures, video, plan.ladder)
+    thumbnails = draw_thumbnails(streams, plan.thumbnails, run.output_urls[-1])
     outputs = [
         ffmpeg.output(stream, url, **_video_flags(run, plan.grid, rung))
-        for stream, url, rung in zip(streams, run.output_urls, plan.ladder, strict=True)
+        for stream, url, rung in zip(streams, run.output_urls, plan.ladder, strict=False)
     ]
+    outputs += thumbnails
     return _compile(run, outputs)
 
 
@@ -181,6 +187,38 @@ def scale_pictures(pictures: Any, video: VideoTrack, ladder: Sequence[Rung]) -> 
         else:
             streams.append(pictures)
     return streams[::-1]
+
+
+def draw_thumbnails(streams: list[Any], thumbnails: ThumbnailPlan | None, url: str) -> list[Any]:
+    """Make the output of the thumbnails, if there are any; the smallest stream is forked for it, in place."""
+    if thumbnails is None:
+        return []
+    fork = streams[0].filter_multi_output("split")
+    streams[0] = fork[0]
+    pictures = (
+        fork[1]
+        .filter("framestep", step=thumbnails.step_frames)  # before it is scaled: the others cost nothing
+        .filter(
+            "scale",
+            thumbnails.width_pixels,
+            thumbnails.height_pixels,
+            flags="bicubic",
+            out_range="full",  # this, and ...
+            out_color_matrix="bt601",  # ... this is what every viewer of a JPEG takes it for
+        )
+        .filter("format", "yuv420p")
+    )
+    flags = {
+        "f": "image2pipe",
+        "c:v": "mjpeg",
+        "q:v": THUMBNAIL_QUALITY,
+        "huffman": "default",  # the same tables in all pictures, so that they can be stacked
+        "threads": 1,  # others would each hold a picture back
+        "fps_mode": "passthrough",
+        "flags": "+bitexact",
+        "flush_packets": 1,  # hand over each picture as it is finished
+    }
+    return [ffmpeg.output(pictures, url, **flags)]
 
 
 def _map_tones(pictures: Any) -> Any:

@@ -14,7 +14,13 @@ from typing import Any
 
 import ffmpeg
 
-from transcoder.adapters.ffmpeg_command import DOWNMIXING_CODECS, GLOBAL_FLAGS, mp4_flags, scale_pictures
+from transcoder.adapters.ffmpeg_command import (
+    DOWNMIXING_CODECS,
+    GLOBAL_FLAGS,
+    draw_thumbnails,
+    mp4_flags,
+    scale_pictures,
+)
 from transcoder.domain.ladder import Rung
 from transcoder.domain.live_plan import HEAD_BYTES, HEAD_S, LIVE_DEMUXERS, LivePlan
 from transcoder.domain.plan import AudioPlan
@@ -51,7 +57,7 @@ class LiveCommand:
 
     ffmpeg_path: str
     output_urls: Sequence[str]
-    """Where each output goes, the rungs' and then the audio's: "pipe:7"."""
+    """Where each output goes, the rungs', then the audio's and the thumbnails': "pipe:7"."""
     input_url: str
     """Where the source comes from: "file:/dev/fd/9"."""
     progress_url: str
@@ -65,24 +71,28 @@ def build_live_command(run: LiveCommand, plan: LivePlan) -> list[str]:
     """Encode a live source from a pipe: decode once, put on the grid, scale in a cascade, an fMP4 per output.
 
     Args:
-        run: With one output URL per rung of plan.ladder, and one for the audio if there is any.
+        run: With one output URL per rung of plan.ladder, one for the audio and one for the thumbnails, if
+            there are any.
         plan: The run's.
     """
     source = ffmpeg.input(run.input_url, **_input_flags(run, plan))
     outputs: list[Any] = []
+    thumbnails: list[Any] = []
+    urls = iter(run.output_urls)
     if plan.source.video and plan.frame_rate:
         pictures = source[str(plan.source.video.stream_index)]
         pictures = _put_on_grid(pictures, plan.source.video, plan.frame_rate)
         streams = list(map(_with_gate, count(), scale_pictures(pictures, plan.source.video, plan.ladder)))
+        thumbnails = draw_thumbnails(streams, plan.thumbnails, run.output_urls[-1])
         outputs = [
-            ffmpeg.output(stream, url, **_video_flags(run, plan, rung))
-            for stream, url, rung in zip(streams, run.output_urls, plan.ladder, strict=False)
+            ffmpeg.output(stream, next(urls), **_video_flags(run, plan, rung))
+            for stream, rung in zip(streams, plan.ladder, strict=True)
         ]
     if plan.source.audio and plan.audio:
         sound = source[str(plan.source.audio.stream_index)]
-        outputs.append(ffmpeg.output(sound, run.output_urls[-1], **_audio_flags(plan.audio)))
+        outputs.append(ffmpeg.output(sound, next(urls), **_audio_flags(plan.audio)))
     head = [run.ffmpeg_path, *GLOBAL_FLAGS, *LIVE_FLAGS, "-progress", run.progress_url]
-    command: list[str] = ffmpeg.compile(ffmpeg.merge_outputs(*outputs), cmd=head)
+    command: list[str] = ffmpeg.compile(ffmpeg.merge_outputs(*outputs, *thumbnails), cmd=head)
     return command
 
 

@@ -64,7 +64,7 @@ class LiveEncoder:
             lambda urls, progress_url: build_live_command(
                 self._command(urls[:-1], urls[-1], progress_url), plan
             ),
-            output_count=len(plan.ladder) + (plan.audio is not None),
+            output_count=len(plan.ladder) + (plan.audio is not None) + (plan.thumbnails is not None),
             limits=limits,
             on_progress=meter.note,
             is_commanded=True,

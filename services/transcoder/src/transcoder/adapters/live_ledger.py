@@ -38,6 +38,9 @@ APPEND_DEADLINE_S = 5.0
 KINDS = {LiveKind.LIVE: pb.STREAM_KIND_LIVE, LiveKind.EVENT: pb.STREAM_KIND_EVENT}
 
 
+_KINDS_READ = {pb.MEDIA_KIND_AUDIO: MediaKind.AUDIO, pb.MEDIA_KIND_IMAGES: MediaKind.IMAGES}
+
+
 class LiveLedgerClient:
     """See `live.ports.LiveLedger`."""
 
@@ -203,7 +206,7 @@ def _fill(written: pb.Segment | pb.Part, placed: Placed) -> None:
 
 def _read_rendition(written: pb.Rendition) -> RenditionInfo:
     """Read a rendition as far as going on with it needs it."""
-    kind = MediaKind.AUDIO if written.media_kind == pb.MEDIA_KIND_AUDIO else MediaKind.VIDEO
+    kind = _KINDS_READ.get(written.media_kind, MediaKind.VIDEO)
     return RenditionInfo(
         rendition_id=written.rendition_id, name=written.name, media_kind=kind, codecs=written.codecs
     )

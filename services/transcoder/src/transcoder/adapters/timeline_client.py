@@ -30,6 +30,7 @@ _MEDIA_KINDS = {
     MediaKind.VIDEO: timeline_pb2.MEDIA_KIND_VIDEO,
     MediaKind.AUDIO: timeline_pb2.MEDIA_KIND_AUDIO,
     MediaKind.MUXED: timeline_pb2.MEDIA_KIND_MUXED,
+    MediaKind.IMAGES: timeline_pb2.MEDIA_KIND_IMAGES,
 }
 
 
@@ -158,6 +159,7 @@ def write_rendition(info: RenditionInfo) -> timeline_pb2.Rendition:
         channel_count=info.channel_count,
         language=info.language,
         name=info.name,
+        tile_s=info.tile_s,
     )
 
 

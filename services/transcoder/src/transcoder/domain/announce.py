@@ -15,10 +15,11 @@ from transcoder.domain.chunks import runs
 from transcoder.domain.job import Job
 from transcoder.domain.packager import IFrameRange, RenditionInfo
 from transcoder.domain.plan import AUDIO_RENDITION_ID
+from transcoder.domain.thumbnails import THUMBNAILS_RENDITION_ID
 
 
 class Track(StrEnum):
-    """What pieces are made of; muxed video counts as video."""
+    """What pieces are made of; muxed video counts as video, and so do its thumbnails."""
 
     VIDEO = "video"
     AUDIO = "audio"
@@ -100,10 +101,16 @@ def announced_tracks(job: Job) -> dict[Track, tuple[str, ...]]:
     """Tell which tracks become renditions, and their ids."""
     tracks: dict[Track, tuple[str, ...]] = {}
     if job.ladder:
-        tracks[Track.VIDEO] = tuple(rung.name for rung in job.ladder)
+        tracks[Track.VIDEO] = video_renditions(job)
     if job.has_audio and not job.audio_is_muxed:
         tracks[Track.AUDIO] = (AUDIO_RENDITION_ID,)
     return tracks
+
+
+def video_renditions(job: Job) -> tuple[str, ...]:
+    """Name the renditions that chunks make: the rungs, and the thumbnails behind them."""
+    thumbnails = (THUMBNAILS_RENDITION_ID,) if job.has_thumbnails else ()
+    return (*(rung.name for rung in job.ladder), *thumbnails)
 
 
 def next_segment(job: Job, announced: Announced) -> int:

@@ -70,6 +70,7 @@ class Job:
     outcome: JobState | None = None  # decided, but not yet closed
     error: str = ""
     tally: Tally | None = None  # the last one, once closed
+    has_thumbnails: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -112,6 +113,7 @@ def plan_job(
         container=plan.container,
         ladder=plan.ladder,
         has_audio=plan.audio is not None,
+        has_thumbnails=plan.thumbnails is not None,
         segment_count=plan.grid.segment_count,
         chunk_count=len(plan.chunks),
         frame_count=plan.grid.frame_count,

@@ -11,6 +11,12 @@ from transcoder.domain.ladder import NAMED_RUNGS, Rung, plan_ladder
 from transcoder.domain.live_grid import LiveGrid, count_part_frames
 from transcoder.domain.plan import AUDIO_RENDITION_ID, AudioPlan, Container, plan_audio
 from transcoder.domain.source import Source, VideoTrack
+from transcoder.domain.thumbnails import (
+    THUMBNAILS_RENDITION_ID,
+    ThumbnailPlan,
+    choose_step,
+    plan_thumbnails,
+)
 from transcoder.domain.timing import (
     AAC_FRAME_SAMPLES,
     AUDIO_GRID_RATE,
@@ -55,6 +61,8 @@ class LivePlan:
     """A whole number of GOPs; without video, ticks of AUDIO_GRID_RATE."""
     part_target_s: float
     """No part is longer; 0: segments only, as always in MPEG-TS."""
+    thumbnails: ThumbnailPlan | None = None
+    """None without video."""
 
     @property
     def segment_s(self) -> Fraction:
@@ -67,9 +75,11 @@ class LivePlan:
 
     @property
     def rendition_ids(self) -> tuple[str, ...]:
-        """Of all renditions that the run will have."""
+        """Of all renditions that the run will have, the one that others are measured by first."""
         has_own_audio = self.audio is not None and not self.audio_is_muxed
-        return (*(rung.name for rung in self.ladder), *([AUDIO_RENDITION_ID] if has_own_audio else ()))
+        audio = (AUDIO_RENDITION_ID,) if has_own_audio else ()
+        thumbnails = (THUMBNAILS_RENDITION_ID,) if self.thumbnails else ()
+        return (*(rung.name for rung in self.ladder), *audio, *thumbnails)
 
     @property
     def video_grid(self) -> LiveGrid:
@@ -117,15 +127,17 @@ def plan_live(
     part_target_s = part_target_s if container is Container.CMAF else 0.0
     rate = _choose_rate(source.video, part_target_s) if source.video else None
     gop_frames, segment_frames = _plan_segment(rate, target_duration_s)
+    ladder = plan_ladder(source.video, rungs) if source.video else ()
     plan = LivePlan(
         source=source,
-        ladder=plan_ladder(source.video, rungs) if source.video else (),
+        ladder=ladder,
         audio=plan_audio(source.audio) if source.audio else None,
         container=container,
         frame_rate=rate,
         gop_frames=gop_frames,
         segment_frames=segment_frames,
         part_target_s=part_target_s,
+        thumbnails=plan_thumbnails(ladder[0], choose_step(segment_frames, rate)) if rate else None,
     )
     if part_target_s and plan.audio and not plan.audio_grid.part_frames:
         raise _refuse_part(part_target_s, plan.audio_grid.frame_s)

@@ -18,12 +18,15 @@ from transcoder.domain.live_cutter import (
 from transcoder.domain.live_pictures import LivePictures
 from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.live_sound import LiveSound
+from transcoder.domain.live_thumbnails import LiveThumbnails
 from transcoder.domain.live_ts import TsCutter
 from transcoder.domain.plan import Container
 
 
 class LiveRun:
-    """Cuts what one encoder writes: an fMP4 stream per rung, ascending, then one of audio if there is any.
+    """Cuts what one encoder writes.
+
+    Its outputs are an fMP4 stream per rung, ascending, then one of audio and one of JPEGs, if there are any.
 
     Args:
         plan: The run's.
@@ -32,6 +35,7 @@ class LiveRun:
     def __init__(self, plan: LivePlan) -> None:
         self._pictures = [LivePictures(plan, rung) for rung in plan.ladder]
         self._sound = LiveSound(plan) if plan.audio else None
+        self._thumbnails = LiveThumbnails(plan, plan.thumbnails) if plan.thumbnails else None
         self._end_s = Fraction(0)
         self._numbers = {rung.name: number for number, rung in enumerate(plan.ladder)}
         self._leaving: int | None = None
@@ -66,9 +70,11 @@ class LiveRun:
         return [] if number in self._left_out else list(self._until_left_out(self._cut(number, data, now)))
 
     def _cut(self, number: int, data: bytes, now: float) -> list[LiveMedia]:
-        if number == len(self._pictures):
-            return list(self._feed_sound(data, now))
-        return list(self._feed_pictures(number, data, now))
+        if number < len(self._pictures):
+            return self._with_thumbnails(self._feed_pictures(number, data, now))
+        if self._sound and number == len(self._pictures):
+            return self._with_thumbnails(self._feed_sound(data, now))
+        return list(self._thumbnails.feed(data)) if self._thumbnails else []
 
     def finish(self) -> list[LiveOutput]:
         """Take the end of all outputs; return the last segments, which are shorter than usual.
@@ -108,7 +114,12 @@ class LiveRun:
                 pictures.finish()
         media = list(self._spread(self._sound.finish(self._end_s))) if self._sound else []
         cutters = dict.fromkeys([*self._cutters, *self._sound_cutters])
-        return media + [item for cutter in cutters for item in cutter.finish()]
+        return self._with_thumbnails([*media, *(item for cutter in cutters for item in cutter.finish())])
+
+    def _with_thumbnails(self, media: Iterable[LiveMedia]) -> list[LiveMedia]:
+        """Add the sprites that stand beside what was made."""
+        made = list(media)
+        return [*made, *self._thumbnails.follow(made)] if self._thumbnails else made
 
     def _feed_pictures(self, number: int, data: bytes, now: float) -> Iterator[LiveMedia]:
         pictures, cutter = self._pictures[number], self._cutters[number]

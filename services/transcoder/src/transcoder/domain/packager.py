@@ -27,6 +27,7 @@ class MediaKind(StrEnum):
     VIDEO = "video"
     AUDIO = "audio"
     MUXED = "muxed"
+    IMAGES = "images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class RenditionInfo:
     codecs: str
     """RFC 6381, comma-separated: "avc1.64001f", "mp4a.40.2"."""
     width_pixels: int = 0
+    """Of images: of one of the pictures that are stacked in a sprite."""
     height_pixels: int = 0
     frame_rate: Fraction | None = None
     target_bps: int = 0
@@ -47,7 +49,9 @@ class RenditionInfo:
     channel_count: int = 0
     language: str = ""
     init: bytes | None = None
-    """The init segment, byte-identical over all chunks; None for MPEG-TS."""
+    """The init segment, byte-identical over all chunks; None for MPEG-TS and images."""
+    tile_s: float = 0.0
+    """Of images: from one picture to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,17 @@ from functools import cached_property
 from transcoder.domain.chunks import Chunk, plan_chunks
 from transcoder.domain.ladder import NAMED_RUNGS, Rung, plan_ladder
 from transcoder.domain.source import AudioTrack, Source
+from transcoder.domain.thumbnails import (
+    THUMBNAILS_RENDITION_ID,
+    ThumbnailPlan,
+    choose_step,
+    plan_thumbnails,
+)
 from transcoder.domain.timing import Grid, plan_grid
 
 AUDIO_RENDITION_ID = "audio"
+RESERVED_RENDITION_IDS = frozenset({AUDIO_RENDITION_ID, THUMBNAILS_RENDITION_ID})
+"""No rung is called so."""
 
 
 class Container(StrEnum):
@@ -43,6 +51,8 @@ class EncodePlan:
     """Ascending; empty for a source without video."""
     audio: AudioPlan | None
     container: Container
+    thumbnails: ThumbnailPlan | None = None
+    """None for a source without video."""
 
     @cached_property
     def chunks(self) -> tuple[Chunk, ...]:
@@ -76,12 +86,17 @@ def plan_encode(
     Raises:
         InvalidArgument: `rungs` is empty.
     """
+    grid = plan_grid(source, segment_s, gop_s)
+    ladder = plan_ladder(source.video, rungs) if source.video else ()
     return EncodePlan(
         source=source,
-        grid=plan_grid(source, segment_s, gop_s),
-        ladder=plan_ladder(source.video, rungs) if source.video else (),
+        grid=grid,
+        ladder=ladder,
         audio=plan_audio(source.audio) if source.audio else None,
         container=container,
+        thumbnails=plan_thumbnails(ladder[0], choose_step(grid.gop_frames, grid.frame_rate))
+        if ladder
+        else None,
     )
 
 

@@ -28,6 +28,7 @@ from transcoder.domain.live_timeline import (
     grow,
 )
 from transcoder.domain.packager import RenditionInfo
+from transcoder.domain.thumbnails import THUMBNAILS_RENDITION_ID
 from transcoder.live.ownership import Ownership
 from transcoder.live.storing import Shelf
 from transcoder.live.together import together
@@ -60,7 +61,8 @@ class Announcer:
         ownership: The stream; the caller holds its turn.
         run: Where the run lies.
         shelf: Names and stores objects.
-        expected: The renditions that the encoder is to make, the one that others are measured by first.
+        expected: The renditions that the encoder is to make, the one that others are measured by first. All
+            but thumbnails, which nothing waits for, are announced together.
         on_announced: Called after each append with how much of the run is announced, seconds.
     """
 
@@ -78,6 +80,7 @@ class Announcer:
         self._run = run
         self._shelf = shelf
         self._expected = expected
+        self._awaited = [key for key in expected if key != THUMBNAILS_RENDITION_ID]
         self._on_announced = on_announced
         tracks = ownership.timeline.tracks
         self._known = set(tracks)
@@ -133,7 +136,7 @@ class Announcer:
         putting = asyncio.create_task(self._put(media, piece.data, init, init_data))
         putting.add_done_callback(lambda _: self._changed.set())
         self._pending.append(_Pending(entry=entry, media=media, putting=putting))
-        if self._known.union(self._seen).issuperset(self._expected):
+        if self._known.union(self._seen).issuperset(self._awaited):
             self._may_begin = True
 
     def _add_end(self, rendition_id: str) -> None:

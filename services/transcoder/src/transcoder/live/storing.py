@@ -10,6 +10,7 @@ from chassis.errors import AlreadyExists
 from transcoder.domain.live_cutter import LivePart
 from transcoder.domain.live_timeline import StoredObject
 from transcoder.domain.plan import Container
+from transcoder.domain.thumbnails import THUMBNAILS_RENDITION_ID
 from transcoder.live.holding import hold
 from transcoder.live.ownership import Ownership
 from transcoder.ports import MediaStore
@@ -43,9 +44,8 @@ class Shelf:
 
     def segment_object(self, rendition_id: str, msn: int, data: bytes) -> StoredObject:
         """Name a segment."""
-        key = layout.segment_key(
-            self._stream_id, self._incarnation, rendition_id, msn, self._attempt, self._suffix
-        )
+        suffix = "jpg" if rendition_id == THUMBNAILS_RENDITION_ID else self._suffix
+        key = layout.segment_key(self._stream_id, self._incarnation, rendition_id, msn, self._attempt, suffix)
         return StoredObject(key=key, size_bytes=len(data))
 
     async def put(self, key: str, data: bytes) -> None:

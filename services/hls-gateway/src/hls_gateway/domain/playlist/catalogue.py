@@ -1,14 +1,15 @@
-"""Render the playlists of a stream, each under its name."""
+"""Render the playlists of a stream, and its storyboard, each under its name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
-from hls_gateway.domain.names import IFRAMES, MEDIA, MULTIVARIANT, PlaylistName
+from hls_gateway.domain.names import IFRAMES, MEDIA, MULTIVARIANT, STORYBOARD, PlaylistName
 from hls_gateway.domain.playlist.body import EMPTY, Body
 from hls_gateway.domain.playlist.iframes import grow_iframes, has_iframes, render_iframes
 from hls_gateway.domain.playlist.media import grow_media, render_media
 from hls_gateway.domain.playlist.multivariant import is_playable, render_multivariant
+from hls_gateway.domain.playlist.storyboard import render_storyboard
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
 Bodies = MutableMapping[PlaylistName, Body]
@@ -19,7 +20,7 @@ def playlist_names(timeline: Timeline) -> Iterator[PlaylistName]:
     if is_playable(timeline):
         yield PlaylistName(MULTIVARIANT)
         yield PlaylistName(MULTIVARIANT, is_absolute=True)
-    for rendition_id, known in timeline.renditions.items():
+    for rendition_id, known in timeline.played.items():
         if timeline.is_given_up(known):
             continue
         if known.segments:
@@ -39,6 +40,8 @@ def render_playlist(
         bodies: What was written of each so far; kept up to date here. The text is the same without.
         skip: Leave out what a client knows already, where that is offered.
     """
+    if name.file_name == STORYBOARD:
+        return render_storyboard(timeline)
     if not name.rendition_id:
         return _render_multivariant(timeline, name)
     known = timeline.renditions.get(name.rendition_id)

@@ -64,7 +64,7 @@ def count_skipped(timeline: Timeline, segments: tuple[Segment, ...]) -> int:
 
 def reports(timeline: Timeline, known: RenditionTimeline) -> Iterator[str]:
     """Say how far the other renditions have come (4.4.5.4), so that a viewer can change without asking."""
-    for rendition_id, other in timeline.renditions.items():
+    for rendition_id, other in timeline.played.items():
         if other is not known and other.segments and not other.ended:
             yield tags.rendition_report(sibling_uri(timeline.stream, rendition_id), *_last(other))
 

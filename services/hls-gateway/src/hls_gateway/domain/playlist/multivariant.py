@@ -28,12 +28,12 @@ def is_playable(timeline: Timeline) -> bool:
     Earlier the playlist would have to leave one out, and a player reads it only once. When nothing more will
     come, what there is must do; nor does a live stream that plays already wait for a rendition that joins.
     """
-    begun = [bool(known.segments) for known in timeline.renditions.values()]
+    begun = [bool(known.segments) for known in timeline.played.values()]
     return any(begun) and (timeline.ended or all(begun) or _plays_already(timeline))
 
 
 def _plays_already(timeline: Timeline) -> bool:
-    longest = max(len(known.segments) for known in timeline.renditions.values())
+    longest = max(len(known.segments) for known in timeline.played.values())
     return timeline.is_live and longest >= _BEGUN_COUNT
 
 
@@ -123,7 +123,7 @@ def _of_kind(timeline: Timeline, *kinds: MediaKind) -> Sequence[RenditionTimelin
 
 def _offered(timeline: Timeline) -> Sequence[RenditionTimeline]:
     """Leave out what has nothing to play, and what was given up."""
-    begun = [known for known in timeline.renditions.values() if known.segments]
+    begun = [known for known in timeline.played.values() if known.segments]
     return [known for known in begun if not timeline.is_given_up(known)]
 
 

@@ -59,9 +59,14 @@ def map_section(uri: str) -> str:
 
 
 def program_date_time(instant: datetime) -> str:
-    """4.4.4.6; in UTC, to the millisecond."""
+    """4.4.4.6."""
+    return f"#EXT-X-PROGRAM-DATE-TIME:{date_time(instant)}"
+
+
+def date_time(instant: datetime) -> str:
+    """ISO 8601, in UTC, to the millisecond."""
     utc = instant.astimezone(UTC).replace(tzinfo=None)  # formatting with strftime takes forty times as long
-    return f"#EXT-X-PROGRAM-DATE-TIME:{utc.isoformat(timespec='milliseconds')}Z"
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def server_control(attributes: Iterable[Attribute]) -> str:
