@@ -45,7 +45,7 @@ def render_playlist(
     if not name.rendition_id:
         return _render_multivariant(timeline, name)
     known = timeline.renditions.get(name.rendition_id)
-    if known is None or not known.segments or timeline.is_given_up(known):
+    if known is None or not known.rendition.is_played or not known.segments or timeline.is_given_up(known):
         return None
     if name.file_name == MEDIA:
         bodies[name] = grow_media(bodies.get(name, EMPTY), timeline, known)
