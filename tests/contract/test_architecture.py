@@ -66,6 +66,7 @@ SWALLOWING = {
     "hls_gateway/editions/follower.py": "a worker loop: one stream",
     "transcoder/service_pool.py": "a worker loop: one task",
     "transcoder/service_worker.py": "a worker loop: one attempt",
+    "transcoder/ready/watching.py": "a worker loop: one feed",
     "distributor/adapters/feeds.py": "a worker loop: one subscription",
     "distributor/deliveries.py": "a worker loop: one delivery",
     "distributor/service_cleanup.py": "a worker loop: one stream",

@@ -21,9 +21,11 @@ from support.mortal import Died, Fuse
 from support.nats import NatsServer
 from support.ready import create_fed
 from support.ready_node import JumpingClock, ReadyNode, build_ready_node
-from support.transcoder import Ledger
+from support.transcoder import Ledger, until
 from transcoder.bootstrap import Stores, open_stores
 from transcoder.config import TranscoderConfig
+from transcoder.ready.ports import FeedId
+from transcoder.ready.watching import ReadyWatch
 
 TARGET_S = 2
 
@@ -141,3 +143,23 @@ async def test_publisher_at_the_same_moment_loses_the_stream(place: Place) -> No
     )
     await place.distributor.timeline.Open(timeline_pb2.OpenRequest(stream=stream, owner="publisher"))
     assert (await node.send(key, "cam", 2)).is_announced
+
+
+async def test_feeds_are_looked_after_and_forgotten_when_their_stream_is_over(place: Place) -> None:
+    key, incarnation = await place.create("cam")
+    node = place.node()
+    await node.send(key, "cam", 0)
+    feed_id = FeedId("cam", incarnation)
+
+    async def is_announced() -> bool:
+        place.clock.advance(0.2)
+        return bool((await place.ledger("cam")).segments("sound"))
+
+    async def is_forgotten() -> bool:
+        return await place.stores.feeds.get(feed_id) is None
+
+    async with ReadyWatch(node.ports, node.announcer, sweep_s=0.1).running():
+        await until(is_announced)
+        assert not await is_forgotten()
+        await place.distributor.streams.StopStream(api.StopStreamRequest(stream_id="cam"))
+        await until(is_forgotten)

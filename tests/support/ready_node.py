@@ -5,6 +5,7 @@ The clock is the test's own, and anything is a segment of a second.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,12 +67,15 @@ class ReadyNode:
 
     ingest: ReadyIngest
     announcer: ReadyAnnouncer
+    ports: announcing.Ports
 
     async def send(self, key: str, stream_id: str, number: int, variant_id: str = "sound") -> Taken:
         """Send a scripted segment."""
 
         async def receive() -> Offer:
-            return Offer(variant_id=variant_id, number=number, data=scripted_segment(number))
+            data = scripted_segment(number)
+            sha256 = hashlib.sha256(data).hexdigest()
+            return Offer(variant_id=variant_id, number=number, data=data, sha256=sha256)
 
         return await self.ingest.take(ReadyClaim(stream_id=stream_id, stream_key=key), receive)
 
@@ -93,11 +97,11 @@ def build_ready_node(
     ledger = fused(ReadyLedgerClient(channel, LiveLedgerClient(channel, owner="mortal")))
     segments, feeds = fused(stores.segments), fused(stores.feeds)
     claims = Claims(feeds, ledger, fused(NatsBeats(client)))
-    announcer = ReadyAnnouncer(
-        announcing.Ports(feeds=feeds, segments=segments, ledger=ledger, settings=settings, clock=clock),
-        claims,
+    announced_by = announcing.Ports(
+        feeds=feeds, segments=segments, ledger=ledger, settings=settings, clock=clock
     )
+    announcer = ReadyAnnouncer(announced_by, claims)
     ports = attempt.Ports(
         settings=settings, segments=segments, media=fused(stores.media), probe=scripted_probe, clock=clock
     )
-    return ReadyNode(ingest=ReadyIngest(ports, claims, announcer), announcer=announcer)
+    return ReadyNode(ingest=ReadyIngest(ports, claims, announcer), announcer=announcer, ports=announced_by)

@@ -104,7 +104,7 @@ class TranscoderConfig(ServiceConfig):
     """A publisher or pulled source that brings nothing for so long has gone, seconds, 1 to 600."""
 
     ready_limit_bytes: Annotated[int, Field(ge=1, le=1024**3)] = 64 * 1024**2
-    """Largest ready segment that is taken, bytes, 1 to 1 GiB; four of them may be in memory at a time."""
+    """Largest ready segment that is taken, bytes, 1 to 1 GiB; up to 32 of them are in memory at a time."""
 
     live_hold_s: Annotated[float, Field(ge=20, le=3600)] = 60.0
     """How long live media are held while storage, NATS or the distributor is away, seconds, 20 to 3,600."""

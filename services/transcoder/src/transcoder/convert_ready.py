@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -62,11 +64,12 @@ async def read_offer(
         DeadlineExceeded: Nothing came for too long.
     """
     if not _is_json(first):
-        data = await _read_body(first, rest, promise, limits)
-        return Offer(variant_id=first.variant_id, number=first.sequence_num, data=data)
+        data, sha256 = await _read_body(first, rest, promise, limits)
+        return Offer(variant_id=first.variant_id, number=first.sequence_num, data=data, sha256=sha256)
     base64_bytes = limits.size_bytes * 4 // 3 + _JSON_ROOM_BYTES
-    body = await _read_body(first, rest, promise, replace(limits, size_bytes=base64_bytes))
-    return _read_document(body, limits.size_bytes)
+    body, _ = await _read_body(first, rest, promise, replace(limits, size_bytes=base64_bytes))
+    # In a thread: what takes long for megabytes must not hold everything else up.
+    return await asyncio.to_thread(_read_document, body, limits.size_bytes)
 
 
 def write_taken(taken: Taken, now: datetime) -> pb.IngestResponse:
@@ -95,9 +98,11 @@ def _is_json(request: pb.IngestRequest) -> bool:
 
 async def _read_body(
     first: pb.IngestRequest, rest: AsyncIterator[pb.IngestRequest], promise: Promise, limits: Limits
-) -> bytes:
+) -> tuple[bytes, str]:
+    """Read a whole body, and its SHA-256."""
     receiver = Receiver(promise, limits)
-    return b"".join([block async for block in receiver.blocks(_pieces(first, rest))])
+    body = b"".join([block async for block in receiver.blocks(_pieces(first, rest))])
+    return body, receiver.sha256
 
 
 async def _pieces(
@@ -139,7 +144,12 @@ def _read_document(body: bytes, limit_bytes: int) -> Offer:
             field="data",
         )
     _require_place(document.variant_id, document.sequence_num)
-    return Offer(variant_id=document.variant_id, number=document.sequence_num, data=document.data)
+    return Offer(
+        variant_id=document.variant_id,
+        number=document.sequence_num,
+        data=document.data,
+        sha256=hashlib.sha256(document.data).hexdigest(),
+    )
 
 
 def _require_place(variant_id: str, number: int) -> None:

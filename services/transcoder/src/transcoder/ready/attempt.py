@@ -37,6 +37,7 @@ class Offer:
     variant_id: str
     number: int
     data: bytes
+    sha256: str
 
 
 class Status(StrEnum):
@@ -85,7 +86,6 @@ class Attempt:
         self._settings = settings
         self._offer = offer
         self._feed_id = FeedId(settings.stream_id, settings.incarnation)
-        self._sha256 = hashlib.sha256(offer.data).hexdigest()
 
     async def take(self) -> Taken:
         """Take the segment in; raises as `ReadyIngest.take`."""
@@ -114,7 +114,7 @@ class Attempt:
 
     async def _repeated(self, known: ReadySegment) -> Taken:
         """Acknowledge what is there already, if it is the same."""
-        if known.sha256 != self._sha256:
+        if known.sha256 != self._offer.sha256:
             raise AlreadyExists(
                 f"sequence_num is {known.number}, under which variant {known.variant_id!r} has other bytes "
                 "already: they stay, go on with the next number",
@@ -178,7 +178,7 @@ class Attempt:
         return ReadySegment(
             variant_id=self._offer.variant_id,
             number=self._offer.number,
-            sha256=self._sha256,
+            sha256=self._offer.sha256,
             media=StoredObject(key=key, size_bytes=len(body.media)),
             init=init,
             start_s=measured.start_s,

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chassis.errors import ResourceExhausted
+from transcoder.domain.plan import Container
+from transcoder.domain.ready_segment import Measured
 from transcoder.ready.announcing import ReadyAnnouncer
 from transcoder.ready.attempt import Attempt, Offer, Ports, Taken
 from transcoder.ready.claims import Claims
 
-# Segments that are in memory and being probed at one time; others wait for their turn, but not for long.
-AT_ONCE_COUNT = 4
+# Segments that come in at one time, each as fast as its sender's network, and those of them that are probed.
+# Others wait for their turn, but not for long.
+AT_ONCE_COUNT = 32
+PROBES_COUNT = 4
 TURN_S = 20.0
 
 
@@ -29,10 +33,12 @@ class ReadyIngest:
     """Takes ready segments in."""
 
     def __init__(self, ports: Ports, claims: Claims, announcer: ReadyAnnouncer) -> None:
-        self._ports = ports
+        self._probing = _Turns(PROBES_COUNT)
+        self._ports = replace(ports, probe=self._probe)
         self._claims = claims
         self._announcer = announcer
-        self._room = asyncio.Semaphore(AT_ONCE_COUNT)
+        self._probe_now = ports.probe
+        self._taking = _Turns(AT_ONCE_COUNT)
 
     async def take(self, claim: ReadyClaim, receive: Callable[[], Awaitable[Offer]]) -> Taken:
         """Take one segment.
@@ -51,19 +57,31 @@ class ReadyIngest:
             ResourceExhausted: Too many come at one time.
         """
         settings = await self._ports.settings.admit(claim.stream_key, claim.stream_id)
-        async with self._turn():
+        async with self._taking.turn():
             offer = await receive()
             attempt = Attempt(self._ports, self._claims, self._announcer, settings, offer)
             return await attempt.take()
 
+    async def _probe(self, data: bytes, container: Container) -> Measured:
+        async with self._probing.turn():
+            return await self._probe_now(data, container)
+
+
+class _Turns:
+    """So many at a time."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._room = asyncio.Semaphore(count)
+
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(TURN_S):
                 await self._room.acquire()
         except TimeoutError as error:
             raise ResourceExhausted(
-                f"{AT_ONCE_COUNT} segments are being taken in, and more wait: send this one again",
+                f"{self._count} segments are being taken in, and more wait: send this one again",
                 reason="INGEST_BUSY",
                 retry_delay_s=1.0,
             ) from error

@@ -51,8 +51,8 @@ class ReadyWatch:
                     if heard:
                         self._ports.index.note(heard.feed_id, heard.segment)
                         self._look_at(heard.feed_id, self._ports.clock() + timedelta(seconds=ORPHAN_S))
-            except WeirError as error:
-                log.warning("ready segments cannot be followed", error=error.message)
+            except Exception as error:  # noqa: BLE001 - whatever it was, what comes later is to be heard
+                log.warning("ready segments cannot be followed", error=repr(error))
                 await asyncio.sleep(_AGAIN_S)
 
     def _look_at(self, feed_id: FeedId, time: datetime) -> None:
@@ -74,8 +74,8 @@ class ReadyWatch:
             standing = await self._announcer.announce(feed_id)
         except (FailedPrecondition, NotFound):  # it was stopped, or is gone
             self._ports.index.forget(feed_id)
-        except WeirError as error:
-            log.warning("ready segments wait", error=error.message, **{STREAM: feed_id.stream_id})
+        except Exception as error:  # noqa: BLE001 - one feed, not the loop that looks after all
+            log.warning("ready segments wait", error=repr(error), **{STREAM: feed_id.stream_id})
             self._look_at(feed_id, self._ports.clock() + timedelta(seconds=_AGAIN_S))
         else:
             self._note(feed_id, standing)
