@@ -11,7 +11,8 @@ from abr.domain.stream import Stream
 from abr.domain.viewer import Viewer
 from abr.ports import Snapshot, Snapshots
 
-BATCH_COUNT = 64
+BATCH_COUNT = 16
+"""Viewers that are written before others get a turn."""
 
 
 class Viewers:

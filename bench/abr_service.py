@@ -1,0 +1,377 @@
+"""What adaptation costs: samples by the thousand, one decision, and the answer to a player that asks.
+
+The abr service is a process of its own, with NATS and a distributor beside it, as in production. Its peer is
+a gRPC server that takes the same messages, parses them and does nothing: what is above it is ours. Rounds
+alternate. CPU is what the kernel counts for the process, so that what else the machine does costs others.
+Takes about 50 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# `bench/abr.py` would hide the service's package: look from the project's root instead.
+sys.path.pop(0)
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import grpc
+import uvloop
+from bench.ledger import free_port, running, running_distributor, running_nats, wait_for_port
+from google.protobuf.timestamp_pb2 import Timestamp
+from weir.abr.v1 import abr_pb2 as pb
+from weir.abr.v1 import abr_pb2_grpc as pb_grpc
+from weir.timeline.v1 import timeline_pb2 as timeline
+from weir.timeline.v1 import timeline_pb2_grpc
+
+from abr.domain.decision import decide
+from abr.domain.policies import POLICIES
+from abr.domain.sample import Sample
+from abr.domain.stream import Stream
+from abr.domain.view import Rung
+from abr.domain.viewer import Viewer
+from chassis.grpc_client import open_channel
+
+RATES_BPS = {"VeryLow": 500_000, "Low": 1_000_000, "Medium": 2_000_000, "High": 4_000_000}
+VIEWERS_COUNT = 4_000
+BATCH_COUNT, SAMPLES_S, ROUND_S, ROUNDS = 1_000, 20_000, 3.0, 3
+SEGMENT_S, PART_S = 2.0, 1 / 3
+QUESTIONS_S = 500
+CPU_BAR, DECISION_BAR_US, ANSWER_BAR_MS = 0.2, 200, 5.0
+STREAM = "bench"
+
+
+async def main() -> int:
+    """Print the table; 1 if a bar was missed."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
+        nats_url = stack.enter_context(running_nats(folder))
+        _, distributor = stack.enter_context(running_distributor(nats_url))
+        ours = stack.enter_context(running_abr(nats_url, distributor))
+        theirs = stack.enter_context(running_peer())
+        await make_stream(await stack.enter_async_context(open_channel(distributor)))
+        servers = [await opened(stack, server) for server in (ours, theirs)]
+        rows = [
+            await samples(servers, "samples taken in", measurements, bar=CPU_BAR),
+            await questions(servers),
+            await samples(servers, "the same with 1,667 decisions/s", parts),
+            decisions(),
+        ]
+        return report(rows)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that serves AbrService."""
+
+    pid: int
+    address: str
+    stub: Any = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    unit: str
+    ours: float
+    theirs: float
+    bar: float | None
+
+
+Make = Callable[[int], pb.ReportSamplesRequest]
+
+
+async def samples(servers: Sequence[Server], name: str, make: Make, *, bar: float | None = None) -> Row:
+    """Send 20,000 samples per second; CPU seconds per 20,000 of the process that takes them."""
+    shares: dict[int, list[float]] = {server.pid: [] for server in servers}
+    for number in range(ROUNDS + 1):
+        for server in servers:
+            share = await cpu_share(server, send(server.stub, make))
+            if number:  # the first round makes the viewers known
+                shares[server.pid].append(share)
+    ours, theirs = (statistics.median(shares[server.pid]) for server in servers)
+    return Row(f"{name}, {SAMPLES_S:,}/s", "of a core", ours, theirs, bar)
+
+
+async def cpu_share(server: Server, work: Awaitable[None]) -> float:
+    """Of a core, what a process would take if the samples of a round came in their time.
+
+    On a machine that is busy with other things they come later.
+    """
+    cpu_s = cpu_seconds(server.pid)
+    await work
+    return (cpu_seconds(server.pid) - cpu_s) / ROUND_S
+
+
+async def send(stub: Any, make: Make) -> None:
+    """Stream batches at an even pace for one round."""
+
+    async def batches() -> AsyncIterator[pb.ReportSamplesRequest]:
+        start, count = time.perf_counter(), int(ROUND_S * SAMPLES_S / BATCH_COUNT)
+        for number in range(count):
+            yield make(number)
+            await asyncio.sleep(start + (number + 1) * BATCH_COUNT / SAMPLES_S - time.perf_counter())
+
+    answer = await stub.ReportSamples(batches())
+    if answer.accepted_count != int(ROUND_S * SAMPLES_S):
+        raise RuntimeError(f"samples were dropped: {answer}")
+
+
+def parts(number: int) -> pb.ReportSamplesRequest:
+    """What gateways see of low latency: a video part and an audio part, every third of a second."""
+    return pb.ReportSamplesRequest(
+        reporter="bench",
+        samples=[
+            sample(
+                number * BATCH_COUNT // 2 + index // 2,
+                variant_id="audio" if index % 2 else "Medium",
+                size_bytes=80_000,
+                duration_s=PART_S,
+            )
+            for index in range(BATCH_COUNT)
+        ],
+    )
+
+
+def measurements(number: int) -> pb.ReportSamplesRequest:
+    """Video of unknown duration in each sample: all of them are folded, and no decision is due."""
+    return pb.ReportSamplesRequest(
+        reporter="bench",
+        samples=[
+            sample(number * BATCH_COUNT + index, variant_id="Medium", size_bytes=80_000)
+            for index in range(BATCH_COUNT)
+        ],
+    )
+
+
+def sample(place: int, **fields: Any) -> pb.Sample:
+    viewer, now_s = place % VIEWERS_COUNT, time.time()
+    return pb.Sample(
+        stream_id=STREAM,
+        viewer_id=f"0b2f6c1e-77aa-4d2c-9a60-{viewer:012d}",
+        sample_time=Timestamp(seconds=int(now_s), nanos=int(now_s % 1 * 1e9)),
+        transfer_ms=50 + viewer % 50,
+        player_throughput_bps=8e6,
+        buffer_s=4 + viewer % 7,
+        encoded_bps=2_000_000,
+        top_bps=4_000_000,
+        **fields,
+    )
+
+
+def decisions() -> Row:
+    """Decide for a viewer of whom twelve downloads are known, in this process; microseconds of CPU.
+
+    The peer is the policy that does nothing: what is above it is the default's own.
+    """
+    viewer = measured_viewer()
+    costs = {name: decision_us(viewer, name) for name in POLICIES}
+    print("one decision, us:", ", ".join(f"{name} {cost:.0f}" for name, cost in costs.items()))
+    return Row("one decision, default policy", "us", costs["default"], costs["fixed"], DECISION_BAR_US)
+
+
+def decision_us(viewer: Viewer, policy: str, count: int = 500) -> float:
+    now_s = time.time()
+    costs = []
+    for _ in range(5):
+        start = time.process_time()
+        for _ in range(count):
+            viewer.note_decision(decide(POLICIES[policy], viewer.view(now_s)), now_s, obeyed=False)
+        costs.append((time.process_time() - start) / count * 1e6)
+    return statistics.median(costs)
+
+
+def measured_viewer() -> Viewer:
+    rungs = [
+        Rung(rendition_id=name, name=name, rate_bps=rate, width_pixels=0, height_pixels=0, frame_rate=30)
+        for name, rate in RATES_BPS.items()
+    ]
+    stream = Stream(stream_id=STREAM, ladder=tuple(rungs), segment_s=4, buffer_target_s=30, is_live=False)
+    now_s = time.time()
+    viewer = Viewer("ann", stream, now_s - 100)
+    for msn in range(20):
+        end_s = now_s - 80 + 4 * msn
+        took_s = 0.8 + msn % 3 / 4
+        measured = Sample("Medium", msn, end_s, 900_000, took_s, 0, 14 + msn % 5, 4, 0, 1, False, False)
+        viewer.take(measured, now_s)
+    return viewer
+
+
+async def questions(servers: Sequence[Server]) -> Row:
+    """Ask 500 times per second, whether answers come or not; the 99th percentile, milliseconds."""
+    waits: dict[int, list[float]] = {server.pid: [] for server in servers}
+    for _ in range(ROUNDS):
+        for server in servers:
+            waits[server.pid].append(percentile(await ask(server.stub)))
+    ours, theirs = (statistics.median(waits[server.pid]) for server in servers)
+    return Row(f"SelectQuality at {QUESTIONS_S}/s, 99th percentile", "ms", ours, theirs, ANSWER_BAR_MS)
+
+
+async def ask(stub: Any) -> list[float]:
+    """How long each answer of one round took, from when it should have been asked for."""
+    waits: list[float] = []
+
+    async def one(number: int, due: float) -> None:
+        request = pb.SelectQualityRequest(
+            recording_id=STREAM,
+            viewer_id=f"0b2f6c1e-77aa-4d2c-9a60-{number % VIEWERS_COUNT:012d}",
+            bandwidth=3_000,
+            buffer_s=12,
+            current_quality="Medium",
+        )
+        await stub.SelectQuality(request)
+        waits.append((time.perf_counter() - due) * 1e3)
+
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(int(QUESTIONS_S * ROUND_S / 2)):
+            due = start + number / QUESTIONS_S
+            await asyncio.sleep(due - time.perf_counter())
+            tasks.create_task(one(number, time.perf_counter()))
+    return waits
+
+
+def percentile(values: Sequence[float]) -> float:
+    return sorted(values)[int(len(values) * 0.99)]
+
+
+def report(rows: Sequence[Row]) -> int:
+    """Print what was measured beside what it should be."""
+    print(f"{'':50}{'abr':>10}{'peer':>10}{'ratio':>8}{'bar':>8}")
+    for row in rows:
+        ratio, bar = row.ours / row.theirs, "" if row.bar is None else f"{row.bar:g}"
+        print(f"{row.name:50}{row.ours:>10.3f}{row.theirs:>10.3f}{ratio:>8.1f}{bar:>8}  {row.unit}")
+    missed = [row.name for row in rows if row.bar is not None and row.ours > row.bar]
+    print(f"MISSED: {'; '.join(missed)}" if missed else "all bars reached")
+    return int(bool(missed))
+
+
+async def make_stream(channel: grpc.aio.Channel) -> None:
+    """Announce a segment of each rendition, so that there is a ladder."""
+    stub = timeline_pb2_grpc.TimelineServiceStub(channel)
+    description = timeline.Stream(
+        stream_id=STREAM,
+        kind=timeline.STREAM_KIND_LIVE,
+        container=timeline.CONTAINER_CMAF,
+        target_duration_s=int(SEGMENT_S),
+        part_target_s=PART_S,
+    )
+    opened = await stub.Open(timeline.OpenRequest(stream=description, owner="bench"))
+    entries = [entry for name, rate_bps in RATES_BPS.items() for entry in announced(name, rate_bps)]
+    await stub.Append(
+        timeline.AppendRequest(
+            stream_id=STREAM,
+            incarnation=opened.stream.incarnation,
+            epoch=opened.epoch,
+            expected_sequence=opened.sequence,
+            entries=entries,
+        )
+    )
+
+
+def announced(name: str, rate_bps: int) -> Sequence[timeline.Entry]:
+    rendition = timeline.Rendition(
+        rendition_id=name,
+        name=name,
+        media_kind=timeline.MEDIA_KIND_VIDEO,
+        codecs="avc1.64001f",
+        width_pixels=1280,
+        height_pixels=720,
+        frame_rate_numerator=30,
+        frame_rate_denominator=1,
+        target_bps=rate_bps,
+        peak_bps=rate_bps,
+    )
+    segment = timeline.Segment(
+        rendition_id=name,
+        duration_s=SEGMENT_S,
+        program_date_time=Timestamp(seconds=int(time.time())),
+        object_key=f"streams/{STREAM}/0badcafe/{name}/00000000-0badcafe.m4s",
+        size_bytes=int(rate_bps * SEGMENT_S / 8),
+        init_key=f"streams/{STREAM}/0badcafe/{name}/init-0badcafe.mp4",
+        init_size_bytes=800,
+    )
+    return timeline.Entry(rendition=rendition), timeline.Entry(segment=segment)
+
+
+async def opened(stack: AsyncExitStack, server: Server) -> Server:
+    channel = await stack.enter_async_context(open_channel(server.address))
+    return Server(pid=server.pid, address=server.address, stub=pb_grpc.AbrServiceStub(channel))
+
+
+@contextmanager
+def running_abr(nats_url: str, distributor: str) -> Iterator[Server]:
+    """Run an abr process."""
+    settings = {"WEIR_NATS_URL": nats_url, "WEIR_DISTRIBUTOR_ADDRESS": distributor}
+    with running_server([sys.executable, "-m", "abr"], settings) as server:
+        yield server
+
+
+@contextmanager
+def running_peer() -> Iterator[Server]:
+    """Run the server that does nothing."""
+    with running_server([sys.executable, __file__, "peer"], {}) as server:
+        yield server
+
+
+@contextmanager
+def running_server(argv: list[str], settings: dict[str, str]) -> Iterator[Server]:
+    address = f"127.0.0.1:{free_port()}"
+    own = {"WEIR_GRPC_ADDRESS": address, "WEIR_LOG_LEVEL": "warning", **settings}
+    with running(argv, Path(os.devnull), own) as process:
+        wait_for_port(int(address.rsplit(":", 1)[1]))
+        yield Server(pid=process.pid, address=address)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has taken so far, all of its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Peer(pb_grpc.AbrServiceServicer):
+    """Takes everything, and does nothing."""
+
+    async def SelectQuality(
+        self, request: pb.SelectQualityRequest, _context: Any
+    ) -> pb.SelectQualityResponse:
+        return pb.SelectQualityResponse(bitrate_label=request.current_quality)
+
+    async def ReportSamples(
+        self, request_iterator: AsyncIterator[pb.ReportSamplesRequest], _context: Any
+    ) -> pb.ReportSamplesResponse:
+        count = 0
+        async for request in request_iterator:
+            count += len(request.samples)
+        return pb.ReportSamplesResponse(accepted_count=count)
+
+
+async def serve_peer() -> None:
+    """Serve until killed."""
+    server = grpc.aio.server()
+    pb_grpc.add_AbrServiceServicer_to_server(Peer(), server)  # type: ignore[abstract] # the rest is not called
+    server.add_insecure_port(os.environ["WEIR_GRPC_ADDRESS"])
+    await server.start()
+    await server.wait_for_termination()
+
+
+def run() -> int:
+    if sys.argv[1:] == ["peer"]:
+        uvloop.run(serve_peer())
+        return 0
+    return asyncio.run(main())
+
+
+if __name__ == "__main__":
+    sys.exit(run())
