@@ -1,17 +1,20 @@
-"""The gateway's gRPC face: health, reflection's list, and what is not built yet."""
+"""The gateway's gRPC face: health, and segments that are pushed into its memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from weir.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
-from support.gateway import Scene, running_scene
+from support.gateway import INCARNATION, Scene, announce, pattern, running_scene, segment, video
 
 
 def channel_to(scene: Scene) -> grpc.aio.Channel:
@@ -29,14 +32,94 @@ async def test_health_is_served(tmp_path: Path) -> None:
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_pushed_segments_are_not_taken_yet(tmp_path: Path) -> None:
-    def nothing() -> Iterator[gateway_pb2.PushSegmentRequest]:
-        yield gateway_pb2.PushSegmentRequest()
+class TestPush:
+    ENTRY = segment(0, size_bytes=300_000)
+    DATA = pattern(300_000, seed=7)
 
-    async with (
-        running_scene(tmp_path) as scene,
-        channel_to(scene) as channel,
-    ):
+    async def test_a_pushed_segment_is_served_from_memory(self, tmp_path: Path) -> None:
+        async with running_scene(tmp_path) as scene:
+            announce(scene, video(), self.ENTRY)
+            answer = await self.push(scene)
+            assert (answer.already_held, answer.received_bytes) == (False, 300_000)
+            served = await scene.get(f"/hls/talk/variants/High/segment_0.m4s?i={INCARNATION}")
+            assert (served.status, served.body) == (200, self.DATA)  # storage never had it
+            again = await self.push(scene)
+            assert (again.already_held, again.received_bytes) == (True, 0)
+
+    @pytest.mark.parametrize(
+        ("change", "code"),
+        [
+            ({"sha256": b"x" * 32}, grpc.StatusCode.INVALID_ARGUMENT),
+            ({"sha256": b""}, grpc.StatusCode.INVALID_ARGUMENT),
+            ({"size_bytes": 300_001}, grpc.StatusCode.INVALID_ARGUMENT),
+            ({"size_bytes": 0}, grpc.StatusCode.INVALID_ARGUMENT),
+            ({"object_key": "streams/talk/other"}, grpc.StatusCode.INVALID_ARGUMENT),
+            ({"msn": 1}, grpc.StatusCode.NOT_FOUND),
+            ({"stream_id": "unheard-of"}, grpc.StatusCode.NOT_FOUND),
+        ],
+    )
+    async def test_what_is_not_as_announced_is_refused(
+        self, scene: Scene, change: dict[str, Any], code: grpc.StatusCode
+    ) -> None:
+        await self.refused(scene, code, **change)
+
+    @pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x"])
+    async def test_what_is_not_whole_is_refused_and_leaves_nothing(self, scene: Scene, data: bytes) -> None:
+        await self.refused(scene, grpc.StatusCode.INVALID_ARGUMENT, data=data)
+        assert (await self.push(scene)).received_bytes == 300_000
+
+    async def test_what_finds_no_room_is_refused(self, tmp_path: Path) -> None:
+        async with running_scene(tmp_path, media_object_bytes=200_000) as scene:
+            announce(scene, video(), self.ENTRY)
+            await self.refused(scene, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+    async def test_the_announcement_may_come_a_moment_later(self, scene: Scene) -> None:
+        later = segment(1, size_bytes=300_000)
+        pushing = asyncio.create_task(self.push(scene, msn=1, object_key=later.segment.object_key))
+        await asyncio.sleep(0.05)
+        scene.peer.append("talk", later)
+        assert (await pushing).received_bytes == 300_000
+
+    async def test_a_push_that_stalls_ends(self, tmp_path: Path) -> None:
+        async with running_scene(tmp_path, storage_timeout_s=0.3) as scene, channel_to(scene) as channel:
+            announce(scene, video(), self.ENTRY)
+            call = gateway_pb2_grpc.GatewayServiceStub(channel).PushSegment()
+            await call.write(gateway_pb2.PushSegmentRequest(object=self.described(), data=self.DATA[:10]))
+            with pytest.raises(grpc.aio.AioRpcError) as failure:
+                await call
+            assert failure.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+    @pytest_asyncio.fixture
+    async def scene(self, tmp_path: Path) -> AsyncIterator[Scene]:
+        async with running_scene(tmp_path) as running:
+            announce(running, video(), self.ENTRY)
+            yield running
+
+    async def refused(self, scene: Scene, code: grpc.StatusCode, **change: Any) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as failure:
-            await gateway_pb2_grpc.GatewayServiceStub(channel).PushSegment(nothing())
-        assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            await self.push(scene, **change)
+        assert failure.value.code() is code
+
+    async def push(
+        self, scene: Scene, *, data: bytes = DATA, **change: Any
+    ) -> gateway_pb2.PushSegmentResponse:
+        def pieces() -> Iterator[gateway_pb2.PushSegmentRequest]:
+            yield gateway_pb2.PushSegmentRequest(object=self.described(**change), data=data[:1000])
+            yield gateway_pb2.PushSegmentRequest(data=data[1000:])
+
+        async with channel_to(scene) as channel:
+            return await gateway_pb2_grpc.GatewayServiceStub(channel).PushSegment(pieces())
+
+    def described(self, **change: Any) -> gateway_pb2.PushedObject:
+        return gateway_pb2.PushedObject(
+            **{
+                "stream_id": "talk",
+                "incarnation": INCARNATION,
+                "rendition_id": "High",
+                "msn": 0,
+                "object_key": self.ENTRY.segment.object_key,
+                "size_bytes": 300_000,
+                "sha256": hashlib.sha256(self.DATA).digest(),
+                **change,
+            }
+        )

@@ -87,6 +87,7 @@ async def running_gateway(folder: Path, peer: TimelinePeer, **settings: Any) -> 
             "grpc_address": "127.0.0.1:0",
             "http_address": "127.0.0.1:0",
             "distributor_address": f"127.0.0.1:{peer.port}",
+            "abr_address": f"127.0.0.1:{peer.port}",
             "storage_url": folder.as_uri(),
             "shutdown_grace_s": 1.0,
             **settings,

@@ -62,6 +62,7 @@ def test_each_service_learns_where_the_others_are() -> None:
         "WEIR_HTTP_PUBLIC_URL": "http://127.0.0.1:8080",
         "WEIR_GRPC_ADDRESS": "127.0.0.1:8085",
         "WEIR_HTTP_ADDRESS": "127.0.0.1:8086",
+        "WEIR_GRPC_PUBLIC_ADDRESS": "127.0.0.1:8085",
         "WEIR_SCRATCH_PATH": "/data/weir/scratch/hls-gateway",
         "WEIR_ABR_ADDRESS": "127.0.0.1:8082",
         "WEIR_TRANSCODER_ADDRESS": "127.0.0.1:8083",

@@ -164,7 +164,7 @@ def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) 
     rtmp, srt = _ingest_addresses(wishes, replica) if kind is Kind.TRANSCODER else (None, None)
     own = {"WEIR_GRPC_ADDRESS": str(grpc), "WEIR_SCRATCH_PATH": str(wishes.data / "scratch" / name)}
     if http:
-        own["WEIR_HTTP_ADDRESS"] = str(http)
+        own |= {"WEIR_HTTP_ADDRESS": str(http), "WEIR_GRPC_PUBLIC_ADDRESS": str(grpc)}
     if rtmp and srt:
         own |= {"WEIR_RTMP_ADDRESS": str(rtmp), "WEIR_SRT_ADDRESS": str(srt)}
     return Process(

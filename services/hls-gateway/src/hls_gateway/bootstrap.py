@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,14 +20,19 @@ from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping
 from chassis.storage import open_store
 from chassis.telemetry import log
+from hls_gateway.adapters.abr_client import AbrClient
+from hls_gateway.adapters.distributor_client import DistributorClient
 from hls_gateway.adapters.media_store import MediaStore, StoreLimits
 from hls_gateway.adapters.page_files import read_pages
 from hls_gateway.adapters.timeline_feed import TimelineFeed
 from hls_gateway.config import GatewayConfig
 from hls_gateway.editions.shelf import Shelf, ShelfLimits
 from hls_gateway.http import GatewaySite, LoggedSite, print_page, print_playlist
+from hls_gateway.http_audience import Audience
 from hls_gateway.service import GatewayService
+from hls_gateway.service_push import PushService
 from hls_gateway.servicer import PUBLIC_SERVICES, SERVICE, GatewayServicer
+from hls_gateway.viewers.viewers import ViewerLimits, Viewers
 from hls_gateway.webserver.content import Content
 from hls_gateway.webserver.limits import Limits
 from hls_gateway.webserver.server import Site, WebServer
@@ -56,16 +62,38 @@ async def gateway(config: GatewayConfig, stopping: Stopping) -> AsyncIterator[No
 async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncIterator[Ports]:
     """Run the gateway for as long as the block lasts; yields its ports."""
     async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(open_channel(config.distributor_address))
-        shelf = Shelf(TimelineFeed(channel), print_playlist, _shelf_limits(config), time.monotonic)
+        distributor = await stack.enter_async_context(open_channel(config.distributor_address))
+        abr = await stack.enter_async_context(open_channel(config.abr_address))
+        shelf = Shelf(TimelineFeed(distributor), print_playlist, _shelf_limits(config), time.monotonic)
         sweeping = stopping.run(shelf.sweep(), name="sweep the shelf")
         stack.callback(sweeping.cancel)
         stack.callback(shelf.close)
         store = MediaStore(open_store(config.storage_url), _store_limits(config))
-        site = GatewaySite(GatewayService(shelf, store), _pages())
-        grpc_port = await stack.enter_async_context(_grpc(config))
+        pushes = PushService(shelf, store, config.storage_timeout_s)
+        grpc_port = await stack.enter_async_context(_grpc(config, pushes))
+        name = f"{socket.gethostname()}:{grpc_port}"
+        told = DistributorClient(distributor, name, config.grpc_public_address)
+        viewers = _viewers(config, stopping, stack, told, AbrClient(abr, name))
+        audience = Audience(viewers.meter, viewers.decisions, shelf.edition_now)
+        service = GatewayService(shelf, store)
+        site = GatewaySite(service, _pages(), audience, viewers.pathways, config.steering_ttl_s)
         http_port = await stack.enter_async_context(_http(config, site))
         yield Ports(http_port=http_port, grpc_port=grpc_port)
+
+
+def _viewers(
+    config: GatewayConfig,
+    stopping: Stopping,
+    stack: AsyncExitStack,
+    distributor: DistributorClient,
+    abr: AbrClient,
+) -> Viewers:
+    """Begin to tell of viewers, and to hear what is decided for them."""
+    viewers = Viewers(_viewer_limits(config), distributor, abr)
+    stack.push_async_callback(viewers.finish)
+    for name, work in viewers.works(abr, distributor):
+        stack.callback(stopping.run(work, name=name).cancel)
+    return viewers
 
 
 def _allow_files(count: int) -> None:
@@ -96,19 +124,18 @@ async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _grpc(config: GatewayConfig) -> AsyncIterator[int]:
+async def _grpc(config: GatewayConfig, pushes: PushService[Content]) -> AsyncIterator[int]:
+    def register(server: grpc.aio.Server) -> None:
+        gateway_pb2_grpc.add_GatewayServiceServicer_to_server(GatewayServicer(pushes), server)
+
     async with serve(
         config.grpc_address,
-        _register,
+        register,
         services=(SERVICE,),
         described=PUBLIC_SERVICES,
         grace_s=config.shutdown_grace_s,
     ) as (_, port):
         yield port
-
-
-def _register(server: grpc.aio.Server) -> None:
-    gateway_pb2_grpc.add_GatewayServiceServicer_to_server(GatewayServicer(), server)
 
 
 @cache
@@ -126,6 +153,15 @@ def _shelf_limits(config: GatewayConfig) -> ShelfLimits:
         pending_count=config.lookup_count,
         idle_s=config.stream_idle_s,
         wait_s=config.lookup_timeout_s,
+    )
+
+
+def _viewer_limits(config: GatewayConfig) -> ViewerLimits:
+    return ViewerLimits(
+        session_count=config.session_count,
+        session_idle_s=config.session_idle_s,
+        sample_count=config.sample_count,
+        report_interval_s=config.report_interval_s,
     )
 
 

@@ -23,6 +23,28 @@ class GatewayConfig(ServiceConfig):
     distributor_address: Address = "dns:///distributor:50053"
     """The distributor, host:port; dns:///host:port spreads over all of its replicas."""
 
+    abr_address: Address = "dns:///abr:50051"
+    """abr, host:port; dns:///host:port spreads over all of its replicas."""
+
+    grpc_public_address: str = ""
+    """Where the distributor reaches this gateway's gRPC server, host:port; empty: nothing is pushed here."""
+
+    session_count: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    """Viewers' sessions that are counted, and decisions that are held, about 1 KB each, 1 to 10,000,000."""
+
+    session_idle_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
+    """How long a session is remembered after its last request, seconds, above 0 to 86,400."""
+
+    sample_count: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """Samples that wait for abr, 1 to 1,000,000; the oldest is let go for one more."""
+
+    report_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """How often the distributor and abr are told what viewers were sent, seconds, above 0 to 60."""
+
+    steering_ttl_s: Annotated[int, Field(ge=1, le=3600)] = 10
+    """How often steered players ask where to go, and so how fast they leave a route that fails, seconds, 1 to
+    3600."""
+
     media_memory_bytes: Annotated[int, Field(ge=MEBIBYTE, le=64 * 1024 * MEBIBYTE)] = 96 * MEBIBYTE
     """Memory for media, bytes, 1 MiB to 64 GiB: what was asked for last, and what is being sent."""
 
@@ -30,7 +52,7 @@ class GatewayConfig(ServiceConfig):
     """Largest object held in that memory, bytes, 0 to 1 GiB; larger ones are streamed from storage."""
 
     storage_timeout_s: Annotated[float, Field(gt=0, le=120)] = 10.0
-    """Deadline of one read from storage, seconds, above 0 to 120."""
+    """Deadline of one read from storage, and of one segment that is pushed, seconds, above 0 to 120."""
 
     stream_count: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Streams whose timelines are held, 1 to 100,000; the one that was not used for longest goes first."""

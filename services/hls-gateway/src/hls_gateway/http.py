@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from http import HTTPStatus
 
@@ -20,9 +21,11 @@ from chassis.telemetry import log, trace_context, tracer
 from hls_gateway.domain import cache_rules
 from hls_gateway.domain.blocking import Place, is_hinted, may_be_news, reload_place
 from hls_gateway.domain.media import MediaObject
-from hls_gateway.domain.names import InitName, PartName, PlaylistName
+from hls_gateway.domain.names import MULTIVARIANT, InitName, PartName, PlaylistName
+from hls_gateway.domain.playlist.cohort import EVERYBODY
 from hls_gateway.domain.playlist.storyboard import SIGNATURE
 from hls_gateway.editions.edition import Edition
+from hls_gateway.http_audience import Audience, StreamRoute
 from hls_gateway.http_errors import (
     CORS,
     internal_response,
@@ -31,8 +34,21 @@ from hls_gateway.http_errors import (
     refused,
 )
 from hls_gateway.http_held import HeldHint, HeldReload
-from hls_gateway.routes import MediaRoute, PageRoute, PlaylistRoute, ProbeRoute, Query, find_query, find_route
+from hls_gateway.routes import (
+    MediaRoute,
+    PageRoute,
+    PlaylistRoute,
+    ProbeRoute,
+    Query,
+    SteeringRoute,
+    find_cohort,
+    find_query,
+    find_route,
+    find_session,
+)
 from hls_gateway.service import GatewayService, HeldMedia, StreamedMedia
+from hls_gateway.viewers.meter import Shown
+from hls_gateway.viewers.pathways import Pathways
 from hls_gateway.webserver.content import Content, Representation
 from hls_gateway.webserver.held import Held, Relayed
 from hls_gateway.webserver.messages import Answer, Later, Refusal, Request, Response, render_head
@@ -72,10 +88,20 @@ def print_page(body: bytes, *, content_type: str, compress: bool) -> Content:
 class GatewaySite:
     """Everything that is served over HTTP."""
 
-    def __init__(self, service: GatewayService[Content], pages: Mapping[str, Content]) -> None:
+    def __init__(
+        self,
+        service: GatewayService[Content],
+        pages: Mapping[str, Content],
+        audience: Audience,
+        pathways: Pathways,
+        steering_ttl_s: int,
+    ) -> None:
         self.ready = False
         self._service = service
         self._pages = pages
+        self._audience = audience
+        self._pathways = pathways
+        self._steering_ttl_s = steering_ttl_s
         # Parts that are being read, with those who wait for them; and the tasks that do it.
         self._hints: dict[tuple[str, MediaRoute], list[tuple[HeldHint, Callable[[], Answer]]]] = {}
         self._reads: set[asyncio.Task[None]] = set()
@@ -84,14 +110,22 @@ class GatewaySite:
         """Answer a request, at once if it can be."""
         if request.method not in {b"GET", b"HEAD"}:
             return _PREFLIGHT if request.method == b"OPTIONS" else method_response(request.method)
+        path, _, query = request.target.partition(b"?")
         try:
-            path, _, query = request.target.partition(b"?")
             route = find_route(path)
+            if isinstance(route, PageRoute | ProbeRoute):
+                return self._page(request, route) if isinstance(route, PageRoute) else self._probe(route)
+        except WeirError as error:
+            return refused(request, error)
+        return self._audience.count(request, route, query, self._stream_answer(request, route, query))
+
+    def _stream_answer(self, request: Request, route: StreamRoute, query: bytes) -> Answer:
+        try:
             if isinstance(route, PlaylistRoute):
-                return self._playlist(request, route, find_query(query))
+                return self._playlist(request, route, self._playlist_query(route, query))
             if isinstance(route, MediaRoute):
                 return self._media(request, route, find_query(query))
-            return self._page(request, route) if isinstance(route, PageRoute) else self._probe(route)
+            return self._steering(request, route, query)
         except WeirError as error:
             return refused(request, error)
 
@@ -108,6 +142,35 @@ class GatewaySite:
     def send_away(self) -> None:
         """Answer every request that is held: this gateway is about to stop."""
         self._service.send_away()
+
+    def _playlist_query(self, route: PlaylistRoute, query: bytes) -> Query:
+        """Read a query; that of a multivariant playlist may also say whom it is for."""
+        asked = find_query(query)
+        if route.name.file_name != MULTIVARIANT:
+            return asked
+        cohort, steering = find_cohort(query), self._pathways.steering
+        if steering.is_offered:
+            return replace(asked, cohort=cohort._replace(origin_id=steering.origin_id))
+        return replace(asked, cohort=cohort._replace(session_id="")) if cohort != EVERYBODY else asked
+
+    def _steering(self, request: Request, route: SteeringRoute, query: bytes) -> Answer:
+        if not self._pathways.steering.pathways:
+            raise NotFound("nobody is steered here: there is one way only", reason="NO_STEERING")
+        session_id = find_session(query) or place_session_id(place_of(request.headers, request.client))
+        if edition := self._service.edition_now(route.stream_id, ""):
+            return self._manifest(edition, session_id)
+        return partial(
+            self._later, request, partial(self._steering_later, route, session_id), "GET steering manifest"
+        )
+
+    async def _steering_later(self, route: SteeringRoute, session_id: str) -> Response:
+        return self._manifest(await self._service.edition(route.stream_id, ""), session_id)
+
+    def _manifest(self, edition: Edition[Content], session_id: str) -> Response:
+        text = render_manifest(
+            edition.timeline, self._pathways.steering, session_id, ttl_s=self._steering_ttl_s
+        )
+        return _json_response(HTTPStatus.OK, text.encode())
 
     def _playlist(self, request: Request, route: PlaylistRoute, query: Query) -> Answer:
         edition = self._service.edition_now(route.stream_id, query.incarnation)
@@ -144,7 +207,7 @@ class GatewaySite:
                 raise
             media = None
         if media:
-            return _media_response(request, media, _media_cache(route, query, edition))
+            return _media_response(request, media, route, query, edition)
         return self._media_task(request, route, query)
 
     def _media_task(self, request: Request, route: MediaRoute, query: Query) -> Later:
@@ -165,7 +228,7 @@ class GatewaySite:
                 if not (may_come and await edition.news(deadline - time.monotonic())):
                     raise
             else:
-                return _media_response(request, media, _media_cache(route, query, edition))
+                return _media_response(request, media, route, query, edition)
 
     def _held_hint(
         self, request: Request, edition: Edition[Content], route: MediaRoute, query: Query
@@ -187,7 +250,7 @@ class GatewaySite:
         """Read the part once for all who wait for it, then answer them."""
         media = self._service.media_now(edition, route.rendition_id, route.name)
         if media:
-            hint.give(_media_response(request, media, _media_cache(route, query, edition)))
+            hint.give(_media_response(request, media, route, query, edition))
             return
         key = (edition.incarnation, route)
         if key not in self._hints:
@@ -222,10 +285,10 @@ class GatewaySite:
     def _probe(self, route: ProbeRoute) -> Response:
         """Alive as long as this runs; ready until it is about to stop, whatever the distributor does."""
         if route.name == "healthz":
-            return _probe_response(HTTPStatus.OK, b'{"status":"alive"}')
+            return _json_response(HTTPStatus.OK, b'{"status":"alive"}')
         if self.ready:
-            return _probe_response(HTTPStatus.OK, b'{"status":"ready"}')
-        return _probe_response(HTTPStatus.SERVICE_UNAVAILABLE, b'{"status":"stopping"}')
+            return _json_response(HTTPStatus.OK, b'{"status":"ready"}')
+        return _json_response(HTTPStatus.SERVICE_UNAVAILABLE, b'{"status":"stopping"}')
 
 
 class LoggedSite:
@@ -269,6 +332,8 @@ def _playlist_answer(
     request: Request, edition: Edition[Content], name: PlaylistName, query: Query
 ) -> Response | Held:
     """Answer with a playlist as it is, or hold the request until it has what was asked for."""
+    if query.cohort != EVERYBODY:
+        return edition.multivariant(name, query.cohort).answer(request)
     if query.msn is None:
         return edition.playlist(name, skip=query.skip).answer(request)
     place = reload_place(edition.timeline, name, query.msn, query.part)
@@ -293,10 +358,19 @@ def _media_cache(route: MediaRoute, query: Query, edition: Edition[Content]) -> 
     return cache_rules.refreshed(edition.timeline.stream.target_duration_s)
 
 
-def _media_response(request: Request, media: HeldMedia | StreamedMedia, cache_control: str) -> Response:
+def _media_response(
+    request: Request,
+    media: HeldMedia | StreamedMedia,
+    route: MediaRoute,
+    query: Query,
+    edition: Edition[Content],
+) -> Response:
+    cache_control = _media_cache(route, query, edition)
     representation = _representation(media.media, media.size_bytes, cache_control)
     selection = representation.select(request)
     response = Response(selection.status, representation.head(selection), release=media.release)
+    is_whole = selection.length == media.size_bytes
+    response.note = Shown(edition.timeline, route, media.size_bytes, is_whole, media.was_held)
     if isinstance(media, HeldMedia):
         response.body = media.body(selection.start, selection.length)
     elif selection.length:
@@ -314,7 +388,7 @@ def _representation(media: MediaObject, size_bytes: int, cache_control: str) -> 
     )
 
 
-def _probe_response(status: HTTPStatus, body: bytes) -> Response:
+def _json_response(status: HTTPStatus, body: bytes) -> Response:
     headers = (
         ("content-type", "application/json"),
         ("content-length", str(len(body))),

@@ -15,7 +15,10 @@ from hls_gateway.webserver.messages import Header, Refusal, Request, Response, r
 
 CORS: tuple[Header, ...] = (
     ("access-control-allow-origin", "*"),
-    ("access-control-expose-headers", "content-length, content-range, date, etag, retry-after"),
+    (
+        "access-control-expose-headers",
+        "cmsd-dynamic, cmsd-static, content-length, content-range, date, etag, retry-after",
+    ),
 )
 
 # Every gateway hears the same nothing: Envoy would ask three more of them, each for three target durations.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from hls_gateway.domain.reports import Decision, DeliveryReport, SampleReport
+from hls_gateway.domain.steering import Pathway
 from hls_gateway.domain.stream import Record, Stream
 
 Printed_co = TypeVar("Printed_co", covariant=True)
@@ -59,6 +62,13 @@ class MediaStore(Protocol):
             Unavailable: Storage did not answer in time.
         """
 
+    def receive(self, key: str, size_bytes: int) -> AbstractContextManager[Callable[[bytes], None]]:
+        """Have room for an object that comes from elsewhere; gives what puts it there, once it is whole.
+
+        Raises:
+            ResourceExhausted: There is none.
+        """
+
     async def reserve_stream(self) -> None:
         """Wait for the right to `stream`; it must be given back by `release_stream`.
 
@@ -71,6 +81,44 @@ class MediaStore(Protocol):
 
     def stream(self, key: str, start: int, length: int) -> AsyncGenerator[bytes]:
         """Read part of an object piece by piece, past the memory that is shared."""
+
+
+class DeliveryPeer(Protocol):
+    """Who is told what sessions were sent: the distributor."""
+
+    async def report(self, reports: Sequence[DeliveryReport]) -> None:
+        """Tell it all, in order; returns once it is counted.
+
+        Raises:
+            InvalidArgument: Something was refused; it will not be taken another time either.
+            WeirError: It may not have been heard: say it again.
+        """
+
+
+class SamplePeer(Protocol):
+    """Who is told what viewers measured: abr."""
+
+    async def report(self, reports: Sequence[SampleReport]) -> None:
+        """Tell it all, in order; takes as long as the peer needs to take it in.
+
+        Raises:
+            InvalidArgument: Something was refused; it will not be taken another time either.
+            WeirError: It may not have been heard.
+        """
+
+
+class DecisionFeed(Protocol):
+    """What abr decides, over every break of the connection."""
+
+    def follow(self) -> AsyncGenerator[Sequence[Decision]]:
+        """Give decisions as they are made, for ever."""
+
+
+class PathwayFeed(Protocol):
+    """Where the distributor lets viewers be led, over every break of the connection."""
+
+    def follow(self) -> AsyncGenerator[tuple[Pathway, ...]]:
+        """Give all pathways, and all of them again whenever one changes, for ever."""
 
 
 class Press(Protocol[Printed_co]):

@@ -19,13 +19,19 @@ from hls_gateway.domain.names import (
     is_incarnation,
     parse_media_name,
 )
+from hls_gateway.domain.playlist.cohort import EVERYBODY, Cohort
+from hls_gateway.domain.steering import STEERING
 
 # RFC 9112 3.2.2: a server must take a whole URI too.
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_MOST_BPS, _MOST_HEIGHT_PIXELS = 2_000_000_000, 100_000
 _ARGUMENTS = frozenset({"i", "_HLS_msn", "_HLS_part", "_HLS_skip"})
+_SESSION_ARGUMENT = frozenset({"session"})
+_COHORT_ARGUMENTS = frozenset({"first", "max_bps", "max_height"}) | _SESSION_ARGUMENT
+_THROUGHPUT_ARGUMENT = frozenset({"_HLS_throughput"})
 # What is longer is nobody's usual path or query, and would fill the memory of those that are.
 _REMEMBERED_BYTES = 128
 
@@ -37,6 +43,10 @@ class PlaylistRoute:
     stream_id: str
     name: PlaylistName
 
+    @property
+    def variant_id(self) -> str:
+        return self.name.rendition_id
+
 
 @dataclass(frozen=True, slots=True)
 class MediaRoute:
@@ -45,6 +55,18 @@ class MediaRoute:
     stream_id: str
     rendition_id: str
     name: MediaName
+
+    @property
+    def variant_id(self) -> str:
+        return self.rendition_id
+
+
+@dataclass(frozen=True, slots=True)
+class SteeringRoute:
+    """The steering manifest of a stream."""
+
+    stream_id: str
+    variant_id = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +83,7 @@ class ProbeRoute:
     name: str
 
 
-Route = PlaylistRoute | MediaRoute | PageRoute | ProbeRoute
+Route = PlaylistRoute | MediaRoute | SteeringRoute | PageRoute | ProbeRoute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +95,14 @@ class Query:
         msn: `_HLS_msn`: wait until the playlist lists this segment or a later one.
         part: `_HLS_part`: or this part of it.
         skip: `_HLS_skip`: a delta update will do.
+        cohort: For whom a multivariant playlist is.
     """
 
     incarnation: str = ""
     msn: int | None = None
     part: int | None = None
     skip: bool = False
+    cohort: Cohort = EVERYBODY
 
 
 def find_route(path: bytes) -> Route:
@@ -100,6 +124,39 @@ def find_query(query: bytes) -> Query:
     return _remembered_query(query) if len(query) <= _REMEMBERED_BYTES else _parse_query(query)
 
 
+def find_cohort(query: bytes) -> Cohort:
+    """Read for whom a multivariant playlist is asked: `first`, `max_bps`, `max_height` and `session`.
+
+    Raises:
+        InvalidArgument: One of them is malformed or outside its range.
+    """
+    found = _arguments(query, _COHORT_ARGUMENTS)
+    if not found:
+        return EVERYBODY
+    return Cohort(
+        first_id=require_id(found["first"], field="first") if found.get("first") else "",
+        max_bps=_parse_most(found, "max_bps", _MOST_BPS),
+        max_height_pixels=_parse_most(found, "max_height", _MOST_HEIGHT_PIXELS),
+        session_id=find_session(query),
+    )
+
+
+def find_session(query: bytes) -> str:
+    """Read the session that a player shows; empty: none.
+
+    Raises:
+        InvalidArgument: It is malformed.
+    """
+    session_id = _arguments(query, _SESSION_ARGUMENT).get("session")
+    return require_id(session_id, field="session") if session_id else ""
+
+
+def find_throughput_bps(query: bytes) -> float | None:
+    """Read what a player measured, which it adds to each request for a steering manifest (rfc8216bis 7.1)."""
+    value = _arguments(query, _THROUGHPUT_ARGUMENT).get("_HLS_throughput", "")
+    return float(value) if _NUMBER.fullmatch(value) and int(value) else None
+
+
 def _parse_route(path: bytes) -> Route:
     try:
         text = path.decode("ascii")
@@ -112,12 +169,7 @@ def _parse_route(path: bytes) -> Route:
 
 
 def _parse_query(query: bytes) -> Query:
-    """Find our arguments, each at its first place; others are for others, such as CMCD."""
-    found: dict[str, str] = {}
-    for argument in query.decode("latin-1").split("&"):
-        name, _, value = argument.partition("=")
-        if name in _ARGUMENTS:
-            found.setdefault(name, value)
+    found = _arguments(query, _ARGUMENTS)
     if not found:
         return _NOTHING_ASKED
     if "_HLS_part" in found and "_HLS_msn" not in found:  # rfc8216bis 6.2.5.2
@@ -132,6 +184,27 @@ def _parse_query(query: bytes) -> Query:
         part=_parse_number(found, "_HLS_part"),
         skip=found.get("_HLS_skip") in {"YES", "v2"},
     )
+
+
+def _arguments(query: bytes, names: frozenset[str]) -> dict[str, str]:
+    """Find our arguments, each at its first place; others are for others, such as CMCD."""
+    found: dict[str, str] = {}
+    for argument in query.decode("latin-1").split("&"):
+        name, _, value = argument.partition("=")
+        if name in names:
+            found.setdefault(name, value)
+    return found
+
+
+def _parse_most(found: dict[str, str], name: str, most: int) -> int:
+    value = found.get(name, "")
+    if value and not (_NUMBER.fullmatch(value) and 0 < int(value) <= most):
+        raise InvalidArgument(
+            f"{name} is {value[:80]!r}: it must be a whole number from 1 to {most}",
+            reason="INVALID_COHORT",
+            field=name,
+        )
+    return int(value or 0)
 
 
 def _parse_incarnation(value: str) -> str:
@@ -167,6 +240,8 @@ def _route(parts: list[str]) -> Route:
         case ["hls", stream_id, name] if name in {MULTIVARIANT, STORYBOARD}:
             stream_id = require_id(stream_id, field="stream_id")
             return PlaylistRoute(stream_id, PlaylistName(name))
+        case ["hls", stream_id, name] if name == STEERING:
+            return SteeringRoute(require_id(stream_id, field="stream_id"))
         case ["hls", stream_id, "variants", rendition_id, name]:
             return _variant_route(stream_id, rendition_id, name)
         case ["api", "v1", "recordings", recording_id, "stream", name] if name == MULTIVARIANT:

@@ -20,10 +20,14 @@ Printed = TypeVar("Printed")
 
 
 class HeldMedia:
-    """Bytes in memory, pinned there until `release`."""
+    """Bytes in memory, pinned there until `release`.
 
-    def __init__(self, media: MediaObject, held: HeldObject) -> None:
+    `was_held` tells that they were there when they were asked for, and not read for it.
+    """
+
+    def __init__(self, media: MediaObject, held: HeldObject, *, was_held: bool) -> None:
         self.media = media
+        self.was_held = was_held
         self.size_bytes = len(held.data)
         self.release = held.unpin
         self._data = held.data
@@ -36,6 +40,8 @@ class HeldMedia:
 
 class StreamedMedia:
     """Bytes that come from storage piece by piece; a reservation is held until `release`."""
+
+    was_held = False
 
     def __init__(self, media: MediaObject, store: MediaStore) -> None:
         self.media = media
@@ -73,7 +79,7 @@ class GatewayService(Generic[Printed]):
         """
         media = find_media(edition.timeline, rendition_id, name)
         held = self._store.held(media.object_key)
-        return HeldMedia(media, held) if held else None
+        return HeldMedia(media, held, was_held=True) if held else None
 
     async def media(
         self, edition: Edition[Printed], rendition_id: str, name: MediaName
@@ -87,7 +93,7 @@ class GatewayService(Generic[Printed]):
         media = find_media(edition.timeline, rendition_id, name)
         held = await self._store.read(media.object_key, media.size_bytes)
         if held:
-            return HeldMedia(media, held)
+            return HeldMedia(media, held, was_held=False)
         await self._store.reserve_stream()
         return StreamedMedia(media, self._store)
 

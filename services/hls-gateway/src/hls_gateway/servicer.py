@@ -11,7 +11,10 @@ from weir.gateway.v1 import gateway_pb2 as pb
 from weir.gateway.v1 import gateway_pb2_grpc
 from weir.transcoder.v1 import transcoder_pb2
 
-from chassis.errors import Unimplemented
+from chassis.errors import InvalidArgument
+from hls_gateway.domain.pushed import PushedObject
+from hls_gateway.service_push import PushService
+from hls_gateway.webserver.content import Content
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GatewayService"].full_name
 # Envoy leads those who ask by reflection here, whichever public service they ask about.
@@ -25,10 +28,41 @@ PUBLIC_SERVICES = tuple(
 class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     """gateway.v1.GatewayService."""
 
+    def __init__(self, pushes: PushService[Content]) -> None:
+        self._pushes = pushes
+
     async def PushSegment(
         self,
-        request_iterator: AsyncIterator[pb.PushSegmentRequest],  # noqa: ARG002
+        request_iterator: AsyncIterator[pb.PushSegmentRequest],
         context: grpc.aio.ServicerContext[pb.PushSegmentRequest, pb.PushSegmentResponse],  # noqa: ARG002
     ) -> pb.PushSegmentResponse:
-        """Refuse: delivery to edges is not built yet."""
-        raise Unimplemented("delivery to edges is not built yet", reason="NOT_BUILT_YET")
+        """Put one announced segment into memory."""
+        first = await anext(request_iterator, pb.PushSegmentRequest())
+        if not first.HasField("object"):
+            raise InvalidArgument(
+                "object is missing: the first message must tell what is pushed",
+                reason="NO_OBJECT",
+                field="object",
+            )
+        received_bytes = await self._pushes.push(_pushed(first.object), _pieces(first, request_iterator))
+        return pb.PushSegmentResponse(already_held=not received_bytes, received_bytes=received_bytes)
+
+
+def _pushed(message: pb.PushedObject) -> PushedObject:
+    return PushedObject(
+        stream_id=message.stream_id,
+        incarnation=message.incarnation,
+        rendition_id=message.rendition_id,
+        msn=message.msn,
+        object_key=message.object_key,
+        size_bytes=message.size_bytes,
+        sha256=message.sha256,
+    )
+
+
+async def _pieces(
+    first: pb.PushSegmentRequest, others: AsyncIterator[pb.PushSegmentRequest]
+) -> AsyncIterator[bytes]:
+    yield first.data
+    async for message in others:
+        yield message.data

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from chassis.errors import DataLoss, Unavailable
+from chassis.errors import DataLoss, ResourceExhausted, Unavailable
 from chassis.storage import ObjectStore
 
 
@@ -83,6 +83,27 @@ class MediaStore:
             self._reads[key] = task
         # Whoever gives up waiting must not end the read for the others.
         return await asyncio.shield(task)
+
+    @contextmanager
+    def receive(self, key: str, size_bytes: int) -> Iterator[Callable[[bytes], None]]:
+        """Have room for an object that comes from elsewhere; see the port."""
+        fits = size_bytes <= self._limits.object_bytes
+        if not (fits and self._is_idle_enough(size_bytes) and self._take_room(size_bytes)):
+            raise ResourceExhausted(
+                f"there is no room for {size_bytes} bytes: {self._memory_bytes} are in use",
+                reason="NO_ROOM",
+                retry_delay_s=1.0,
+            )
+        self.count_pinned(size_bytes)
+        arrived: list[bytes] = []
+        try:
+            yield arrived.append
+        finally:
+            self.count_unpinned(size_bytes)
+            if arrived and key not in self._objects:
+                self._objects[key] = HeldBytes(self, arrived[0])
+            else:
+                self._give_room(size_bytes)
 
     async def reserve_stream(self) -> None:
         """Wait for the right to stream; see the port."""

@@ -12,12 +12,17 @@ from hls_gateway.domain.live_window import LEAST_TARGETS
 from hls_gateway.domain.names import PlaylistName
 from hls_gateway.domain.playlist.body import Body
 from hls_gateway.domain.playlist.catalogue import render_playlist
+from hls_gateway.domain.playlist.cohort import EVERYBODY, Cohort
+from hls_gateway.domain.playlist.multivariant import advertised_bps
 from hls_gateway.domain.stream import Record, Stream
 from hls_gateway.domain.timeline import Timeline, append_record
 from hls_gateway.editions.waiting_room import Waiter, WaitingRoom
 from hls_gateway.ports import Press
 
 Printed = TypeVar("Printed")
+
+# Groups of viewers whose playlists stand ready; over it, they are printed anew.
+_COHORT_COUNT = 64
 
 
 def again(error: WeirError) -> WeirError:
@@ -38,6 +43,8 @@ class Edition(Generic[Printed]):
         self.room: WaitingRoom[Edition[Printed]] = WaitingRoom(LEAST_TARGETS * stream.target_duration_s)
         self._press = press
         self._printed: dict[tuple[PlaylistName, bool, bool], Printed] = {}
+        self._printed_cohorts: dict[tuple[PlaylistName, Cohort], Printed] = {}
+        self._advertised_bps: dict[str, int | None] = {}
         self._bodies: dict[PlaylistName, Body] = {}
         self._news = asyncio.Event()
         self._closed: WeirError | None = None
@@ -57,10 +64,34 @@ class Edition(Generic[Printed]):
         printed = self._printed.get((name, skip, waited))
         return printed if printed is not None else self._print(name, skip=skip, waited=waited)
 
+    def multivariant(self, name: PlaylistName, cohort: Cohort) -> Printed:
+        """Give the multivariant playlist for a group of viewers.
+
+        Raises:
+            NotFound: There is nothing to play yet, or not any more.
+        """
+        if cohort == EVERYBODY:
+            return self.playlist(name)
+        printed = self._printed_cohorts.get((name, cohort))
+        if printed is None:
+            if len(self._printed_cohorts) >= _COHORT_COUNT:
+                self._printed_cohorts.clear()
+            printed = self._press_text(name, skip=False, waited=False, cohort=cohort)
+            self._printed_cohorts[name, cohort] = printed
+        return printed
+
+    def advertised_bps(self, variant_id: str) -> int | None:
+        """Tell the BANDWIDTH under which a variant is offered now; None if it is not."""
+        if variant_id not in self._advertised_bps:
+            if len(self._advertised_bps) >= _COHORT_COUNT:
+                self._advertised_bps.clear()
+            self._advertised_bps[variant_id] = advertised_bps(self.timeline, variant_id)
+        return self._advertised_bps[variant_id]
+
     def add(self, record: Record) -> None:
         """Fold a record in."""
         self.timeline = append_record(self.timeline, record)
-        self._printed.clear()
+        self._forget_printed()
 
     def publish(self, record: Record) -> None:
         """Fold a record in, and tell those who wait for what it brings."""
@@ -106,21 +137,29 @@ class Edition(Generic[Printed]):
     def withdraw(self, error: WeirError) -> None:
         """Show no playlist any more; what the last ones named can still be read (rfc8216bis 6.2.1)."""
         self._withdrawn = True
-        self._printed.clear()
+        self._forget_printed()
         self.close(error)
 
     def _tell_news(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
+    def _forget_printed(self) -> None:
+        self._printed.clear()
+        self._printed_cohorts.clear()
+        self._advertised_bps.clear()
+
     def _print(self, name: PlaylistName, *, skip: bool, waited: bool) -> Printed:
+        printed = self._press_text(name, skip=skip, waited=waited, cohort=EVERYBODY)
+        self._printed[name, skip, waited] = printed
+        return printed
+
+    def _press_text(self, name: PlaylistName, *, skip: bool, waited: bool, cohort: Cohort) -> Printed:
         if self._withdrawn and self._closed:
             raise again(self._closed)
-        text = render_playlist(self.timeline, name, self._bodies, skip=skip)
+        text = render_playlist(self.timeline, name, self._bodies, skip=skip, cohort=cohort)
         if text is None:
             raise NotFound(f"there is no playlist {name.file_name} here yet", reason="NO_PLAYLIST")
         target_duration_s = self.timeline.stream.target_duration_s
         cache_control = waited_for(target_duration_s) if waited else refreshed(target_duration_s)
-        printed = self._press(text, cache_control=cache_control)
-        self._printed[name, skip, waited] = printed
-        return printed
+        return self._press(text, cache_control=cache_control)

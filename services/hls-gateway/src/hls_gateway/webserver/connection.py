@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from hls_gateway.webserver.held import Held
 from hls_gateway.webserver.messages import Answer, Later, Request, Response
+from hls_gateway.webserver.progress import Progress
 from hls_gateway.webserver.reader import RequestReader
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_ending",
         "_held",
+        "_leaving",
+        "_progress",
         "_queue",
         "_reader",
-        "_release",
         "_server",
         "_since",
         "_task",
@@ -58,7 +60,8 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None  # is making an answer
         self._held: Held | None = None  # somebody else will have an answer
         self._writable: asyncio.Future[None] | None = None  # there while the client has to catch up
-        self._release: Callable[[], None] | None = None  # of the body that the client is catching up with
+        self._leaving: Callable[[], None] | None = None  # lets go of what the client is catching up with
+        self._progress: Progress | None = None  # of a body that somebody wants to hear of
         self._ending = False
         self._unread = False  # what the client sends now has to wait
         self._since = server.now  # when the present wait began
@@ -69,6 +72,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_JOIN_BYTES, low=0)  # so that resumed means: all is sent
+        peer = transport.get_extra_info("peername")
+        self._reader.client = peer[0].encode() if isinstance(peer, tuple) else b""
         if not self._server.admit(self):
             self._end_with(self._server.overloaded())
 
@@ -80,7 +85,7 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._held.drop()
             self._held = None
-        self.resume_writing()
+        self._go_on()
 
     def data_received(self, data: bytes) -> None:
         if self._ending:
@@ -108,17 +113,14 @@ class Connection(asyncio.Protocol):
         self._writable = self._server.loop.create_future()
         self._unsent_bytes = self._count_unsent()
         self._since = self._server.now
+        if self._progress:
+            self._progress.paused(self._server.loop.time(), self._unsent_bytes)
+            self._progress.waits(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        if self._release:
-            self._release()
-            self._release = None
-        if self._writable:
-            if not self._writable.done():
-                self._writable.set_result(None)
-            self._writable = None
-            self._since = self._server.now
-            self._advance()
+        if self._progress:
+            self._progress.resumed(self._server.loop.time(), self._count_unsent())
+        self._go_on()
 
     # What the server calls.
 
@@ -126,6 +128,8 @@ class Connection(asyncio.Protocol):
         """End the connection if its client has run out of time."""
         limits, passed_s = self._server.limits, self._server.now - self._since
         if self._writable or self._ending:
+            if self._progress:
+                self._progress.waits(self._transport.get_write_buffer_size())
             if passed_s > limits.stall_timeout_s:
                 self._check_pace(limits.send_rate_bytes_s * passed_s)
         elif self._task or self._held:
@@ -149,6 +153,18 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     # Answering.
+
+    def _go_on(self) -> None:
+        """Let go of a body, as nothing is in our buffers any more or the client is gone; answer the next."""
+        if self._leaving:
+            self._leaving()
+            self._leaving = None
+        if self._writable:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+            self._since = self._server.now
+            self._advance()
 
     def _advance(self) -> None:
         """Answer as many of the waiting requests as can be answered now."""
@@ -191,13 +207,24 @@ class Connection(asyncio.Protocol):
 
     def _send(self, request: Request, response: Response) -> None:
         last = not request.keep_alive or self._is_last()
-        self._write(response.head, b"" if request.method == b"HEAD" else response.body, last)
-        if response.release:
-            self._release = response.release
+        body = b"" if request.method == b"HEAD" else response.body
+        if response.sent:
+            self._progress = Progress(self._server.loop.time())
+        self._write(response.head, body, last)
+        if response.release or response.sent:
+            self._leaving = partial(self._let_go, response, len(body))
             if not self._writable:
-                self.resume_writing()
+                self._go_on()
         if last:
             self._close()
+
+    def _let_go(self, response: Response, size_bytes: int) -> None:
+        """Give a body back, and tell whoever wants to know how it went."""
+        if response.release:
+            response.release()
+        if response.sent and self._progress:
+            response.sent(self._progress.ended(self._server.loop.time(), size_bytes))
+        self._progress = None
 
     async def _send_later(self, request: Request, later: Later) -> None:
         try:
@@ -214,10 +241,13 @@ class Connection(asyncio.Protocol):
     async def _send_pieces(self, request: Request, response: Response, pieces: AsyncGenerator[bytes]) -> None:
         """Send at the client's pace; a body that breaks off breaks the connection, so that it is noticed."""
         last = not request.keep_alive or self._is_last()
+        self._progress = Progress(self._server.loop.time()) if response.sent else None
+        size_bytes = 0
         try:
             self._write(response.head, b"", last)
             async with aclosing(pieces):
                 async for piece in pieces:
+                    size_bytes += len(piece)
                     self._transport.write(piece)
                     if self._writable:
                         await self._writable
@@ -225,8 +255,7 @@ class Connection(asyncio.Protocol):
             self._server.site.failed(error)
             self.abort()
         finally:
-            if response.release:
-                response.release()
+            self._let_go(response, size_bytes)
         if last:
             self._close()
 

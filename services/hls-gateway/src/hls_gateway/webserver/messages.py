@@ -24,12 +24,31 @@ class Request:
         target: As sent: path and query, or an absolute URI.
         headers: By lower-case name; values of a repeated header are joined by ", ".
         keep_alive: Whether the client wants another answer on this connection.
+        client: The address of who is connected, which may be a proxy.
     """
 
     method: bytes
     target: bytes
     headers: dict[bytes, bytes]
     keep_alive: bool
+    client: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """How a body went out.
+
+    Args:
+        size_bytes: What was handed to the kernel, or is sure to have been if the connection broke.
+        elapsed_s: From the answer's beginning until then.
+        paced_bytes: What the client took while it set the pace: it had left our buffers full.
+        paced_s: How long it did.
+    """
+
+    size_bytes: int
+    elapsed_s: float
+    paced_bytes: int
+    paced_s: float
 
 
 @dataclass(slots=True)
@@ -42,6 +61,8 @@ class Response:
         body: The bytes behind the head; not copied, so they must never change.
         pieces: Makes the body piece by piece instead, when it is too large to be held.
         release: Called once when `body` is not needed any more: it was sent, or never will be.
+        sent: Called once then, too, with how it went.
+        note: What the site wants to remember of it; nothing to the server.
     """
 
     status: int
@@ -49,6 +70,8 @@ class Response:
     body: bytes | memoryview = b""
     pieces: Callable[[], AsyncGenerator[bytes]] | None = None
     release: Callable[[], None] | None = None
+    sent: Callable[[Sending], None] | None = None
+    note: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,12 +37,14 @@ class RequestReader:
         "_requests",
         "_target",
         "_unparsed_bytes",
+        "client",
         "finished",
         "in_request",
         "refusal",
     )
 
     def __init__(self, limits: Limits) -> None:
+        self.client = b""  # whose bytes these are, for the requests
         self.refusal: Refusal | None = None
         self.in_request = False
         self.finished = False
@@ -125,7 +127,7 @@ class RequestReader:
         keep_alive = parser.should_keep_alive()
         if not keep_alive or b"connection" in headers or b"host" not in headers:
             keep_alive = self._check_version(keep_alive)
-        self._requests.append(Request(parser.get_method(), target, headers, keep_alive))
+        self._requests.append(Request(parser.get_method(), target, headers, keep_alive, self.client))
         self.finished = not keep_alive or len(self._requests) >= self._limits.pipelined_count
         self.in_request = False
         self._target = b""

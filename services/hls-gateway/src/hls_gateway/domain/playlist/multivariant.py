@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from hls_gateway.domain.bit_rate import BitRate
 from hls_gateway.domain.names import IFRAMES, MEDIA, playlist_uri
 from hls_gateway.domain.playlist import tags
+from hls_gateway.domain.playlist.cohort import EVERYBODY, Cohort, choose_variants
 from hls_gateway.domain.playlist.iframes import has_iframes
+from hls_gateway.domain.steering import UNNAMED, stable_id, steering_uri
 from hls_gateway.domain.stream import MediaKind, Rendition
 from hls_gateway.domain.timeline import RenditionTimeline, Timeline
 
-# Players begin with the variant listed first; Apple's authoring rules want about this rate there on Wi-Fi.
-_FIRST_BPS = 2_000_000
 # As many segments after its first one a live stream has begun, whichever rendition is late.
 _BEGUN_COUNT = 3
 # How the codecs of sound begin (RFC 6381 and its registries).
@@ -37,22 +37,34 @@ def _plays_already(timeline: Timeline) -> bool:
     return timeline.is_live and longest >= _BEGUN_COUNT
 
 
-def render_multivariant(timeline: Timeline, *, base: str = "") -> str:
-    """Render the multivariant playlist of a stream that `is_playable`.
+def render_multivariant(timeline: Timeline, *, base: str = "", cohort: Cohort = EVERYBODY) -> str:
+    """Render the multivariant playlist of a stream that `is_playable`, for a group of viewers.
 
     `base` is put before each URI, for a playlist that is served elsewhere than beside its variants.
     """
-    scene = _Scene(timeline=timeline, base=base)
+    scene = _Scene(timeline=timeline, base=base, cohort=cohort)
     groups = _audio_groups(timeline)
     return tags.document(
         (
             tags.EXTM3U,
             tags.INDEPENDENT_SEGMENTS,
+            *_steering_lines(scene),
             *(line for group in groups for line in _group_lines(scene, group)),
-            *(line for variant in _variants(timeline, groups) for line in _variant_lines(scene, variant)),
+            *(line for variant in _variants(scene, groups) for line in _variant_lines(scene, variant)),
             *_iframe_lines(scene),
         )
     )
+
+
+def advertised_bps(timeline: Timeline, variant_id: str) -> int | None:
+    """Tell the BANDWIDTH under which a variant is offered; None if it is not."""
+    scene = _Scene(timeline=timeline, base="", cohort=EVERYBODY)
+    offered = (
+        _bandwidth_bps(scene, variant)
+        for variant in _variants(scene, _audio_groups(timeline))
+        if variant.main.rendition.rendition_id == variant_id
+    )
+    return max(offered, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +73,16 @@ class _Scene:
 
     timeline: Timeline
     base: str
+    cohort: Cohort
+
+    def stable_id(self, rendition: Rendition, name: str) -> str | None:
+        """Where players are steered, they must know a playlist again on another pathway."""
+        return tags.quoted(stable_id(rendition, name)) if self.cohort.origin_id else None
+
+    @property
+    def pathway_id(self) -> str | None:
+        named = self.cohort.origin_id and self.cohort.origin_id != UNNAMED
+        return tags.quoted(self.cohort.origin_id) if named else None
 
     def uri(self, rendition: Rendition, name: str) -> str:
         return self.base + playlist_uri(self.timeline.stream, rendition.rendition_id, name)
@@ -109,12 +131,16 @@ def _audio_groups(timeline: Timeline) -> Sequence[_AudioGroup]:
     ]
 
 
-def _variants(timeline: Timeline, groups: Sequence[_AudioGroup]) -> Iterator[_Variant]:
-    pictures = _of_kind(timeline, MediaKind.VIDEO, MediaKind.MUXED)
-    for main in _in_order(pictures or _of_kind(timeline, MediaKind.AUDIO)):
+def _variants(scene: _Scene, groups: Sequence[_AudioGroup]) -> Iterator[_Variant]:
+    for main in _chosen(scene):
         with_audio = groups if main.rendition.media_kind is MediaKind.VIDEO else ()
         for group in with_audio or (None,):
             yield _Variant(main=main, audio=group)
+
+
+def _chosen(scene: _Scene) -> Sequence[RenditionTimeline]:
+    pictures = _of_kind(scene.timeline, MediaKind.VIDEO, MediaKind.MUXED)
+    return choose_variants(pictures or _of_kind(scene.timeline, MediaKind.AUDIO), scene.cohort)
 
 
 def _of_kind(timeline: Timeline, *kinds: MediaKind) -> Sequence[RenditionTimeline]:
@@ -127,11 +153,11 @@ def _offered(timeline: Timeline) -> Sequence[RenditionTimeline]:
     return [known for known in begun if not timeline.is_given_up(known)]
 
 
-def _in_order(renditions: Iterable[RenditionTimeline]) -> Sequence[RenditionTimeline]:
-    """Put the one to begin with first, then the others from low to high."""
-    rising = sorted(renditions, key=lambda known: known.rendition.target_bps)
-    first = [known for known in rising if known.rendition.target_bps <= _FIRST_BPS][-1:]
-    return [*first, *(known for known in rising if known not in first)]
+def _steering_lines(scene: _Scene) -> Iterator[str]:
+    cohort = scene.cohort
+    if cohort.origin_id:
+        server = ("SERVER-URI", tags.quoted(scene.base + steering_uri(cohort.session_id)))
+        yield tags.content_steering((server, ("PATHWAY-ID", scene.pathway_id)))
 
 
 def _group_lines(scene: _Scene, group: _AudioGroup) -> Iterator[str]:
@@ -148,6 +174,7 @@ def _group_lines(scene: _Scene, group: _AudioGroup) -> Iterator[str]:
                 ("DEFAULT", "NO" if index else "YES"),
                 ("AUTOSELECT", "YES"),
                 ("CHANNELS", tags.quoted(str(rendition.channel_count)) if rendition.channel_count else None),
+                ("STABLE-RENDITION-ID", scene.stable_id(rendition, MEDIA)),
                 ("URI", tags.quoted(scene.uri(rendition, MEDIA))),
             )
         )
@@ -163,9 +190,20 @@ def _variant_lines(scene: _Scene, variant: _Variant) -> Iterator[str]:
             ("RESOLUTION", _resolution(rendition)),
             ("FRAME-RATE", tags.frame_rate(rendition.frame_rate) if rendition.frame_rate else None),
             ("AUDIO", tags.quoted(variant.audio.group_id) if variant.audio else None),
+            ("SCORE", _score(scene, variant)),
+            ("STABLE-VARIANT-ID", scene.stable_id(rendition, MEDIA)),
+            ("PATHWAY-ID", scene.pathway_id),
         )
     )
     yield scene.uri(rendition, MEDIA)
+
+
+def _score(scene: _Scene, variant: _Variant) -> str | None:
+    """Say how good a variant is beside the others of a tailored playlist: its place from low to high."""
+    if not scene.cohort.is_tailored:
+        return None
+    rates = sorted({known.rendition.target_bps for known in _chosen(scene)})
+    return tags.decimal(rates.index(variant.main.rendition.target_bps) + 1.0)
 
 
 def _bandwidth_bps(scene: _Scene, variant: _Variant) -> int:
@@ -180,7 +218,8 @@ def _average_bps(variant: _Variant) -> int:
 
 
 def _iframe_lines(scene: _Scene) -> Iterator[str]:
-    for known in _offered(scene.timeline):
+    chosen = _chosen(scene) if scene.cohort.is_tailored else _offered(scene.timeline)
+    for known in chosen:
         if not has_iframes(known):
             continue
         codecs = (codec for codec in known.rendition.codecs if not codec.startswith(_AUDIO_CODECS))
@@ -191,6 +230,8 @@ def _iframe_lines(scene: _Scene) -> Iterator[str]:
                 ("CODECS", tags.quoted(",".join(codecs))),
                 ("RESOLUTION", _resolution(known.rendition)),
                 ("URI", tags.quoted(scene.uri(known.rendition, IFRAMES))),
+                ("STABLE-VARIANT-ID", scene.stable_id(known.rendition, IFRAMES)),
+                ("PATHWAY-ID", scene.pathway_id),
             )
         )
 

@@ -126,6 +126,11 @@ def i_frame_stream_inf(attributes: Iterable[Attribute]) -> str:
     return f"#EXT-X-I-FRAME-STREAM-INF:{_attribute_list(attributes)}"
 
 
+def content_steering(attributes: Iterable[Attribute]) -> str:
+    """4.4.6.6."""
+    return f"#EXT-X-CONTENT-STEERING:{_attribute_list(attributes)}"
+
+
 def frame_rate(rate: Fraction) -> str:
     """FRAME-RATE of 4.4.6.2: decimal, rounded to three places."""
     return f"{float(rate):.3f}"

@@ -1,0 +1,94 @@
+"""Count every request of a stream for the session that it belongs to, and tell its player what to play.
+
+Who asks changes no answer: bodies, URLs and the headers that caches go by are the same for all. Players that
+speak CMCD get a header more, with what is meant for them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+
+from hls_gateway.domain.cmsd import render_dynamic, render_static
+from hls_gateway.domain.names import MULTIVARIANT
+from hls_gateway.editions.edition import Edition
+from hls_gateway.routes import MediaRoute, PlaylistRoute, SteeringRoute, find_session, find_throughput_bps
+from hls_gateway.viewers.decisions import Decisions
+from hls_gateway.viewers.meter import Meter, Shown, Visit
+from hls_gateway.webserver.content import Content
+from hls_gateway.webserver.held import Held, Relayed
+from hls_gateway.webserver.messages import Answer, Later, Request, Response, Sending
+
+StreamRoute = PlaylistRoute | MediaRoute | SteeringRoute
+EditionNow = Callable[[str, str], Edition[Content] | None]
+
+# Whoever passed an answer on says so, and may keep it for others (RFC 9110 7.6.3, RFC 8586).
+_PASSED_ON = (b"via", b"cdn-loop")
+
+
+class Audience:
+    """Those who are answered.
+
+    Args:
+        meter: What counts.
+        decisions: What players should play.
+        edition_now: Finds a stream that is in use.
+    """
+
+    def __init__(self, meter: Meter, decisions: Decisions, edition_now: EditionNow) -> None:
+        self._meter = meter
+        self._decisions = decisions
+        self._edition_now = edition_now
+
+    def count(self, request: Request, route: StreamRoute, query: bytes, answer: Answer) -> Answer:
+        """Count a request by its answer, when that is there."""
+        if isinstance(answer, Response):
+            self._count(request, route, query, answer)
+            return answer
+        if isinstance(answer, Held):
+            return Relayed(answer, partial(self.count, request, route, query))
+        return partial(self._wait, request, route, query, answer)
+
+    async def _wait(
+        self, request: Request, route: StreamRoute, query: bytes, later: Later
+    ) -> Response | Held:
+        answer = await later()
+        if isinstance(answer, Held):
+            return Relayed(answer, partial(self.count, request, route, query))
+        self._count(request, route, query, answer)
+        return answer
+
+    def _count(self, request: Request, route: StreamRoute, query: bytes, response: Response) -> None:
+        failed = response.status >= HTTPStatus.BAD_REQUEST
+        stream_id = route.stream_id
+        if failed and self._edition_now(stream_id, "") is None:
+            return  # nobody watches what there is not
+        variant_id = route.variant_id
+        visit = self._meter.visit(stream_id, variant_id, request.headers, request.client, query, failed)
+        if isinstance(route, MediaRoute):
+            if isinstance(response.note, Shown):
+                self._show(request, visit, response, response.note)
+        elif isinstance(route, SteeringRoute):
+            self._meter.steered(visit, find_throughput_bps(query))
+        elif not failed and route.name.file_name == MULTIVARIANT and (joined_id := find_session(query)):
+            self._meter.joined(visit, joined_id)
+
+    def _show(self, request: Request, visit: Visit, response: Response, shown: Shown) -> None:
+        response.sent = partial(self._sent, visit, shown)
+        if visit.said:
+            response.head += self._cmsd(request, visit, shown)
+
+    def _sent(self, visit: Visit, shown: Shown, sending: Sending) -> None:
+        self._meter.sent(visit, shown, sending.size_bytes, sending.paced_bytes, sending.paced_s)
+
+    def _cmsd(self, request: Request, visit: Visit, shown: Shown) -> bytes:
+        """Write the headers for a player; what is its own it only gets where no cache stands between."""
+        rendition, name = shown.known.rendition, shown.route.name
+        head = f"cmsd-static: {render_static(shown.timeline, rendition, name, shown.find())}\r\n"
+        decision = self._decisions.find(visit.session.stream_id, visit.session.viewer_id)
+        if decision and not any(name in request.headers for name in _PASSED_ON):
+            edition = self._edition_now(visit.session.stream_id, "")
+            offered_bps = edition.advertised_bps(decision.variant_id) if edition else None
+            head += f"cmsd-dynamic: {render_dynamic(max(decision.variant_bps, offered_bps or 0))}\r\n"
+        return head.encode()
