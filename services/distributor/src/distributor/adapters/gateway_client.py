@@ -35,7 +35,7 @@ class GatewayCarrier:
         stub = pb_grpc.GatewayServiceStub(await self._channel(order.edge.address))
         try:
             async with peer_errors():
-                await stub.PushSegment(_pieces(order.freight, load))
+                await stub.PushSegment(push_requests(order.freight, load))
         except NotFound as error:  # it has not heard of the stream yet
             raise Unavailable(error.message, reason="EDGE_BEHIND") from error
         return len(load.data)
@@ -55,7 +55,8 @@ class GatewayCarrier:
         return self._channels[address]
 
 
-def _pieces(freight: Freight, load: Load) -> Iterator[pb.PushSegmentRequest]:
+def push_requests(freight: Freight, load: Load) -> Iterator[pb.PushSegmentRequest]:
+    """Write a push: the description with the first bytes, then the rest."""
     described = pb.PushedObject(
         stream_id=freight.ledger_id.stream_id,
         incarnation=freight.ledger_id.incarnation,
