@@ -81,6 +81,11 @@ async def test_the_past_can_be_seen_and_left_again(
     with publishing_live(channel.push_url, log):
         async with visiting(browser, f"{site}/watch/{channel.stream_id}") as visit:
             await until(lambda: _reaches_back(visit, 12.0), "twelve seconds to rewind")
+            bar = await _bar(visit).bounding_box()
+            assert bar
+            await _bar(visit).hover(position={"x": bar["width"] / 2, "y": bar["height"] / 2})
+            await expect(visit.page.locator("#preview")).to_contain_text(re.compile(r".0:\d\d"))
+            await expect(visit.page.locator("#preview img")).to_be_visible()
             await _bar(visit).press("Home")
             go_live = visit.page.get_by_role("button", name="Go to live")
             await expect(go_live).to_be_visible()
@@ -135,13 +140,14 @@ async def test_a_stopped_stream_says_that_it_has_ended_and_can_be_seen_again(
             await api.post(f"/hls/streams/{channel.stream_id}/stop", json={})
             await expect(visit.page.get_by_role("heading", name="The stream has ended")).to_be_visible()
             await expect(visit.page.locator("#state")).to_have_text("Ended")
-            await expect(visit.page.get_by_role("group", name="Playback")).to_be_hidden()
+            await expect(visit.page.locator("#to-live")).to_be_hidden()
             await asyncio.to_thread(publisher.wait_gone)
         await visit.video("(video.currentTime = 0)")
         await visit.video("video.play()")
         await _plays_on(visit, 1.0)
         await expect(visit.page.get_by_role("heading", name="The stream has ended")).to_be_hidden()
-        assert await visit.video("video.controls && video.duration > 3")
+        assert await visit.video("video.duration > 3")
+        await expect(visit.page.locator("#reach")).to_have_text(re.compile(r"0:\d\d of 0:\d\d"))
 
 
 async def test_going_live_shows_what_to_enter_in_obs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, expect
@@ -44,6 +45,28 @@ async def test_every_rendition_can_be_chosen_and_is_the_one_that_is_shown(
             await _seek(visit, 0.0)
             await _shows(visit, height)
             await expect(visit.page.locator("#rendition")).to_contain_text(name)
+
+
+async def test_the_seek_bar_shows_what_is_to_be_seen_there(browser: Browser, site: str, sample: str) -> None:
+    async with visiting(browser, f"{site}/watch/{sample}") as visit:
+        await _plays_past(visit, 0.2)
+        bar, preview = _bar(visit), visit.page.locator("#preview")
+        await bar.hover()  # its middle
+        await expect(preview).to_contain_text(f"0:0{SAMPLE_S // 2}")
+        await expect(preview.locator("img")).to_be_visible()
+        # the third segment, from 4 s to 8 s: the second of its pictures
+        assert re.search(r"/segment_2\.jpg\?i=\w+$", str(await _preview_image(visit, "image.src")))
+        assert await _preview_image(visit, "[image.naturalWidth, image.naturalHeight]") == [200, 2 * 112]
+        assert await _preview_image(visit, "image.style.transform") == "translate(0px, -112px)"
+        await visit.page.mouse.move(0, 0)
+        await expect(preview).to_be_hidden()
+        await bar.press("End")
+        await expect(preview).to_contain_text(f"0:{SAMPLE_S}")
+        await until(lambda: visit.video("video.ended"), "the end")
+        await bar.press("Home")
+        await until(lambda: visit.video("video.currentTime < 1"), "its beginning again")
+        await expect(visit.page.locator("#reach")).to_have_text(re.compile(rf"0:0\d of 0:{SAMPLE_S}"))
+        assert visit.witness.complaints == []
 
 
 async def test_auto_climbs_to_the_highest_rendition_that_the_network_carries(
@@ -121,6 +144,9 @@ async def test_a_stream_without_picture_plays_and_says_so(
     async with visiting(browser, f"{site}/watch/{stream_id}") as visit:
         await _plays_past(visit, 0.5)
         await expect(visit.page.get_by_text("This stream has sound only")).to_be_visible()
+        await _bar(visit).hover()
+        await expect(visit.page.locator("#preview")).to_contain_text("0:03")
+        await expect(visit.page.locator("#preview-picture")).to_be_hidden()
         await until(lambda: visit.video("video.ended"), "the end")
         assert visit.witness.complaints == []
 
@@ -172,6 +198,15 @@ async def test_the_rendition_is_chosen_with_the_keyboard(browser: Browser, site:
         await visit.page.keyboard.press("ArrowUp")  # from the first choice round to the last
         await expect(_choice(visit, "360p")).to_be_checked()
         await _shows(visit, 360)
+
+
+def _bar(visit: Visit) -> Locator:
+    return visit.page.get_by_role("slider", name="Position in the stream")
+
+
+async def _preview_image(visit: Visit, expression: str) -> Any:
+    """Evaluate a JavaScript expression in which `image` is the one in the preview."""
+    return await visit.page.locator("#preview img").evaluate(f"(image) => {expression}")
 
 
 def _choice(visit: Visit, name: str) -> Locator:

@@ -1,11 +1,12 @@
 /**
- * The controls under a live picture: a seek bar over the DVR window, and the way back to live. The browser's own
- * controls know neither the window nor its edge.
+ * The controls under the picture: a seek bar over all that can be seen, and, where it is live, the way back to live. The
+ * browser's own controls know neither the window nor its edge, nor do they show what is to be seen where.
  */
 
 import { say } from "../page/template.js";
 import { behindLabel, behind_s, isAtLive, reachLabel } from "../words/live.js";
-import { timeOfDay } from "../words/units.js";
+import { clock, timeOfDay } from "../words/units.js";
+import { Preview } from "./preview.js";
 
 const STEPS_S = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5, PageDown: -60, PageUp: 60 };
 /** A thumb this near to the right end means the end, seconds. */
@@ -21,17 +22,20 @@ export class Deck {
   #player;
   #bar = at("dvr");
   #live = at("to-live");
-  /** @type {import("../words/live.js").Live|null} */
+  #preview;
+  /** @type {import("./player.js").Reach|null} */
   #shown = null;
   #isDragged = false;
 
   /**
    * @param {HTMLVideoElement} video
    * @param {import("./player.js").Player} player
+   * @param {import("./storyboard.js").Storyboard} storyboard
    */
-  constructor(video, player) {
+  constructor(video, player, storyboard) {
     this.#video = video;
     this.#player = player;
+    this.#preview = new Preview(storyboard, this.#bar, (time_s) => this.#describe(time_s));
     this.#listenToButtons();
     this.#listenToBar();
     for (const change of ["play", "pause", "volumechange"]) video.addEventListener(change, () => this.#showButtons());
@@ -39,17 +43,26 @@ export class Deck {
     this.#showButtons();
   }
 
-  /** Show where the picture stands; there is no deck where nothing is live. */
+  /** Show where the picture stands; there is no deck where there is nothing to see. */
   refresh() {
-    this.#shown = this.#player.live;
+    this.#shown = this.#player.reach;
     at("deck").hidden = !this.#shown;
-    if (this.#shown) this.#show(this.#shown);
+    if (this.#shown?.live) this.#showLive(this.#shown, this.#shown.live);
+    else if (this.#shown) this.#showRecording(this.#shown);
   }
 
-  #show(live) {
+  #showRecording(reach) {
+    const place = `${clock(reach.position_s)} of ${clock(reach.end_s)}`;
+    this.#showBar(reach, place);
+    at("deck").dataset.at = "recording";
+    say(at("reach"), place);
+    for (const id of ["behind", "clock"]) say(at(id), "");
+  }
+
+  #showLive(reach, live) {
     const isLive = isAtLive(live);
     const behind = isLive ? "Live" : behindLabel(behind_s(live));
-    this.#showBar(live, behind);
+    this.#showBar(reach, isLive ? behind : `${behind.slice(1)} behind live`);
     at("deck").dataset.at = isLive ? "live" : "past";
     say(at("to-live-word"), isLive ? "Live" : "Go to live");
     say(at("behind"), isLive ? "" : behind);
@@ -57,13 +70,24 @@ export class Deck {
     say(at("reach"), reachLabel(live.sync_s - live.start_s));
   }
 
-  #showBar({ start_s, sync_s, position_s }, behind) {
+  #showBar({ start_s, end_s, position_s }, words) {
     this.#bar.min = String(start_s);
-    this.#bar.max = String(sync_s);
+    this.#bar.max = String(end_s);
     if (!this.#isDragged) this.#bar.value = String(position_s);
-    const level = (this.#bar.valueAsNumber - start_s) / Math.max(1, sync_s - start_s);
+    const level = (this.#bar.valueAsNumber - start_s) / Math.max(1, end_s - start_s);
     this.#bar.style.setProperty("--level", String(Math.min(1, Math.max(0, level))));
-    this.#bar.setAttribute("aria-valuetext", behind === "Live" ? behind : `${behind.slice(1)} behind live`);
+    this.#bar.setAttribute("aria-valuetext", words);
+  }
+
+  /** What is said of a moment that somebody points at; its picture is found by the time of day where it is live. */
+  #describe(time_s) {
+    const date_ms = this.#player.dateAt(time_s);
+    const { live } = this.#shown;
+    const moment = live && date_ms === null ? null : { time_s, date_ms };
+    if (!live) return { label: clock(time_s), detail: "", moment };
+    const behind = behind_s({ ...live, position_s: time_s });
+    const label = behind < SNAP_S ? "Live" : behindLabel(behind);
+    return { label, detail: date_ms === null ? "" : timeOfDay(date_ms), moment };
   }
 
   #showButtons() {
@@ -98,18 +122,20 @@ export class Deck {
   }
 
   #steer(event) {
-    const { start_s, sync_s, position_s } = this.#shown;
-    const ends = { Home: start_s, End: sync_s };
+    const { start_s, end_s, position_s } = this.#shown;
+    const ends = { Home: start_s, End: end_s };
     const goal_s = ends[event.key] ?? position_s + (STEPS_S[event.key] ?? NaN);
     if (Number.isNaN(goal_s)) return;
     event.preventDefault();
     this.#seek(goal_s);
+    this.#preview.showBriefly(Math.min(end_s, Math.max(start_s, goal_s)));
   }
 
   #seek(goal_s) {
-    const { start_s, sync_s } = this.#shown;
-    if (goal_s > sync_s - SNAP_S) this.#player.goLive();
-    else this.#player.rewind(Math.max(goal_s, Math.min(start_s + FADING_S, sync_s - FADING_S), start_s));
+    const { start_s, end_s, live } = this.#shown;
+    const firm_s = live ? Math.max(start_s, Math.min(start_s + FADING_S, end_s - FADING_S)) : start_s;
+    if (live && goal_s > end_s - SNAP_S) this.#player.goLive();
+    else this.#player.seek(Math.min(end_s, Math.max(goal_s, firm_s)));
   }
 
   #togglePlay() {

@@ -1,7 +1,7 @@
 /**
  * Plays by hls.js: the engine of every browser with Media Source Extensions.
  *
- * An engine is an EventTarget with load(), resume(), choose(), close(), `renditions`, measure() and `live`. It dispatches
+ * An engine is an EventTarget with load(), resume(), choose(), close(), dateAt(), `renditions`, measure() and `live`. It dispatches
  * "renditions" (they are known now), "flow" (something arrived), "switch" (another rendition is shown), and two
  * CustomEvents whose detail is a PlaybackFault: "trouble" (the engine itself tries again) and "fault" (it gave up).
  */
@@ -98,6 +98,14 @@ export class HlsJsEngine extends EventTarget {
     if (!this.#isLive || !playlist?.live || sync_s === null) return null;
     const slack_s = SLACK_TARGETS * playlist.targetduration;
     return { start_s: playlist.fragmentStart, sync_s, slack_s, latency_s, date_ms: playingDate?.getTime() ?? null };
+  }
+
+  /** The wall clock of a media time, by the program date of its segment; null: not known. */
+  dateAt(time_s) {
+    const fragments = this.#hls.latestLevelDetails?.fragments ?? [];
+    const fragment = fragments.findLast(({ start }) => start <= time_s) ?? fragments[0];
+    const begun_ms = fragment?.programDateTime ?? null;
+    return begun_ms === null ? null : begun_ms + (time_s - fragment.start) * 1_000;
   }
 
   #rendition(index) {

@@ -46,13 +46,13 @@ export class NativeEngine extends EventTarget {
     const { seekable, duration, currentTime } = this.#video;
     if (duration !== Infinity || !seekable.length) return null;
     const edge_s = seekable.end(seekable.length - 1);
-    return { start_s: seekable.start(0), sync_s: edge_s, slack_s: SLACK_S, latency_s: edge_s - currentTime, date_ms: this.#date_ms };
+    return { start_s: seekable.start(0), sync_s: edge_s, slack_s: SLACK_S, latency_s: edge_s - currentTime, date_ms: this.dateAt(currentTime) };
   }
 
   /** Safari alone tells it. */
-  get #date_ms() {
+  dateAt(time_s) {
     const begun_ms = this.#video.getStartDate?.().getTime() ?? NaN;
-    return Number.isFinite(begun_ms) ? begun_ms + this.#video.currentTime * 1_000 : null;
+    return Number.isFinite(begun_ms) ? begun_ms + time_s * 1_000 : null;
   }
 
   get renditions() {

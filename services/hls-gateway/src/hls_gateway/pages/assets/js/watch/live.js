@@ -1,4 +1,4 @@
-/** Follows a live picture: shows where it stands, explains it when it stands still, and lets go of it at its end. */
+/** Follows the picture: shows where it stands, explains a live one when it stands still, and lets go of it at its end. */
 
 import { PUBLISHER_AWAY, describeEnd, isAtLive } from "../words/live.js";
 import { Deck } from "./deck.js";
@@ -13,7 +13,6 @@ const HESITATION_MS = 3_000;
 export class LiveSight extends EventTarget {
   /** The picture waits for more media. */
   isAway = false;
-  #video;
   #player;
   #veil;
   #deck;
@@ -25,13 +24,13 @@ export class LiveSight extends EventTarget {
    * @param {HTMLVideoElement} video
    * @param {import("./player.js").Player} player
    * @param {import("./veil.js").Veil} veil
+   * @param {import("./storyboard.js").Storyboard} storyboard
    */
-  constructor(video, player, veil) {
+  constructor(video, player, veil, storyboard) {
     super();
-    this.#video = video;
     this.#player = player;
     this.#veil = veil;
-    this.#deck = new Deck(video, player);
+    this.#deck = new Deck(video, player, storyboard);
     video.addEventListener("playing", () => player.isFaulty || this.isAway || veil.lift());
   }
 
@@ -77,7 +76,6 @@ export class LiveSight extends EventTarget {
 
   /** What has ended is like a recording from now on. */
   #leave() {
-    this.#video.controls = true;
     this.#isEnding = true;
     this.dispatchEvent(new Event("change"));
   }

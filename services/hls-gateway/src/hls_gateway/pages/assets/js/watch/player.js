@@ -11,6 +11,14 @@ import { describePlaybackFault } from "../words/playback_fault.js";
 import { HlsJsEngine } from "./engine_hlsjs.js";
 import { NativeEngine } from "./engine_native.js";
 
+/**
+ * @typedef {object} Reach
+ * @property {number} start_s The oldest media time that can be seen.
+ * @property {number} end_s The newest; where it is live, the newest that should be.
+ * @property {number} position_s
+ * @property {import("../words/live.js").Live|null} live Null: it is not live, or not any more.
+ */
+
 const MOST_RECOVERIES = 3;
 /** With less than this ahead, what does not come is about to be missed. */
 const DRY_S = 1;
@@ -66,8 +74,22 @@ export class Player extends EventTarget {
     return live ? { ...live, position_s: this.#video.currentTime } : null;
   }
 
-  /** Play a live stream's past, from a time of its media. */
-  rewind(goal_s) {
+  /** What of the stream can be seen now; null: nothing. @returns {Reach|null} */
+  get reach() {
+    const { live } = this;
+    const { seekable, currentTime: position_s } = this.#video;
+    if (live) return { start_s: live.start_s, end_s: live.sync_s, position_s, live };
+    if (!seekable.length) return null;
+    return { start_s: seekable.start(0), end_s: seekable.end(seekable.length - 1), position_s, live: null };
+  }
+
+  /** The wall clock when what lies at a time of the media was taken; null: not known. */
+  dateAt(time_s) {
+    return this.#engine?.dateAt(time_s) ?? null;
+  }
+
+  /** Go on from a time of the media. */
+  seek(goal_s) {
     this.#isFollowing = false;
     this.#video.currentTime = goal_s;
   }

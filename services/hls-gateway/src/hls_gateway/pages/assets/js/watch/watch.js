@@ -11,6 +11,7 @@ import { readKnown } from "./known.js";
 import { LiveSight } from "./live.js";
 import { Measures } from "./measures.js";
 import { Player } from "./player.js";
+import { Storyboard } from "./storyboard.js";
 import { Veil } from "./veil.js";
 
 const SAMPLE_MS = 500;
@@ -21,12 +22,13 @@ const at = (id) => document.getElementById(id);
 const video = at("video");
 const streamId = streamIdOf(location.pathname);
 
-const player = new Player(video, `/hls/${encodeURIComponent(streamId)}/master.m3u8`);
+const home = `/hls/${encodeURIComponent(streamId)}`;
+const player = new Player(video, `${home}/master.m3u8`);
 const veil = new Veil(video, retry);
 const chooser = new Chooser(at("renditions"), (index) => player.choose(index));
 const hydrograph = new Hydrograph(at("hydrograph"), at("hydrograph-caption"));
 const measures = new Measures();
-const sight = new LiveSight(video, player, veil);
+const sight = new LiveSight(video, player, veil, new Storyboard(`${home}/thumbnails.vtt`));
 const loop = new Loop(follow);
 
 let failures = 0;
@@ -82,7 +84,6 @@ function startOrExplain(obstacle) {
   }
   isStarted = true;
   const isLive = isTakingMedia(shown.stream);
-  video.controls = !isLive;
   at("measures").hidden = false;
   veil.lift();
   player.start(isLive);
