@@ -19,7 +19,8 @@ from abr.domain.view import Choice, Download, View
 VIEWER_ID = re.compile(r"[\x21-\x7e]{1,128}")
 NOWHERE = -1
 """In the place of a rendition: none yet."""
-MOST_TARGET_S = 120.0
+MOST_TARGET_S = 100.0
+"""From here on a viewer that holds more is not taken to aim at more."""
 DUE = 0.95
 """Of `undecided`, the segments since the last decision; below 1, because parts do not add up to a whole."""
 SAME_SEGMENTS_COUNT = 3
@@ -145,8 +146,8 @@ class Viewer:
     def note_buffer(self, buffer_s: float, now_s: float) -> None:
         """Take the player's word for what it holds; whoever holds more than we thought aims at more."""
         self._level_s, self._level_time_s = buffer_s, now_s
-        if buffer_s > self.target_s:
-            self.target_s = max(self.target_s, min(buffer_s, MOST_TARGET_S))
+        while buffer_s > self.target_s and self.target_s < MOST_TARGET_S:
+            self.target_s *= 2  # few different targets: policies work out tables for each
 
     def note_stall(self) -> None:
         """Count a stall; it lasted as long as media fell short of the time that passed."""
@@ -266,12 +267,12 @@ class Viewer:
         return (self._stated_download(),)
 
     def _stated_download(self) -> Download:
-        """What the player states, as if a segment had come at that rate: policies look at downloads."""
+        """What the player states, as if so many bytes had come at that rate: policies look at downloads."""
         segment_s = self.stream.segment_s
         return Download(
             end_s=self._stated_s,
             size_bytes=max(round(self.stated_bps * segment_s / 8), 1),
             transfer_s=segment_s,
-            duration_s=segment_s,
+            duration_s=0.0,
             rung=max(self.current, 0),
         )
