@@ -460,7 +460,7 @@ async def test_a_pull_that_was_never_asked_for_is_asked_for(nats_server: NatsSer
     assert {pull.stream_id for pull in transcoders.pulls[asked_count:]} == {"other"}  # that one is pulled
 
 
-@pytest.mark.parametrize("names", [["audio"], ["one", "one"]])
+@pytest.mark.parametrize("names", [["audio"], ["thumbnails"], ["one", "one"]])
 def test_a_ladder_with_names_that_cannot_be_is_refused(names: list[str]) -> None:
     rungs = [{"name": one, "width_pixels": 640, "height_pixels": 360, "video_bps": 700_000} for one in names]
     with pytest.raises(ValueError, match="ladder"):

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from chassis.config import Address, ServiceConfig
 from distributor.domain.delivery import Edge, check_cdns
-from distributor.domain.live import NAMED_RUNGS, SOUND_NAME, Rung
+from distributor.domain.live import NAMED_RUNGS, RESERVED_NAMES, Rung
 from distributor.domain.profiles import PROFILES, Profile, check_profiles
 from distributor.domain.steering import Route, check_routes
 
@@ -18,8 +18,9 @@ MAX_SECONDS = 366 * 86_400
 
 def _require_names(ladder: tuple[Rung, ...]) -> tuple[Rung, ...]:
     names = [rung.name for rung in ladder]
-    if len(set(names)) != len(names) or SOUND_NAME in names:
-        raise ValueError(f"it has the names {names}: each must be unique, and none {SOUND_NAME!r}")
+    if len(set(names)) != len(names) or not RESERVED_NAMES.isdisjoint(names):
+        reserved = " or ".join(map(repr, sorted(RESERVED_NAMES)))
+        raise ValueError(f"it has the names {names}: each must be unique, and none {reserved}")
     return ladder
 
 
@@ -109,7 +110,7 @@ class DistributorConfig(ServiceConfig):
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1), AfterValidator(_require_names)] = NAMED_RUNGS
     """Rungs of a stream that names none: a JSON list of {name, width_pixels, height_pixels, video_bps}.
 
-    Each name is unique and none is "audio", which is the sound's.
+    Each name is unique and none is "audio" or "thumbnails", which are other renditions'.
     """
 
     live_dvr_window_s: Annotated[float, Field(ge=3, le=MAX_SECONDS)] = 1_800.0

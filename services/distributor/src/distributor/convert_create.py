@@ -26,7 +26,15 @@ from distributor.convert import (
 )
 from distributor.convert_streams import without_password
 from distributor.domain.entries import Container
-from distributor.domain.live import NAMED_RUNGS, SOUND_NAME, LiveWish, Rung, Source, SourceKind, choose_rungs
+from distributor.domain.live import (
+    NAMED_RUNGS,
+    RESERVED_NAMES,
+    LiveWish,
+    Rung,
+    Source,
+    SourceKind,
+    choose_rungs,
+)
 from distributor.domain.stream import Description, StreamKind
 from distributor.service_clips import ClipWish
 
@@ -234,9 +242,9 @@ def _rungs(rungs: Sequence[media_pb2.Rung]) -> Sequence[Rung]:
 
 def _rung(rung: media_pb2.Rung, at: str) -> Rung:
     require_id(rung.name, field=f"{at}.name")
-    if rung.name == SOUND_NAME:
+    if rung.name in RESERVED_NAMES:
         raise InvalidArgument(
-            f"{at}.name is {rung.name!r}, the name of the sound's rendition: choose another",
+            f"{at}.name is {rung.name!r}, the name of another rendition: choose another",
             reason="RESERVED_ID",
             field=f"{at}.name",
         )

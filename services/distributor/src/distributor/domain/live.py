@@ -38,8 +38,8 @@ SIZED_RUNGS = (
 """Rungs by their height; the last one on demand only."""
 
 
-SOUND_NAME = "audio"
-"""Of the rendition that the transcoder makes of a stream's sound: no rung's."""
+RESERVED_NAMES = frozenset({"audio", "thumbnails"})
+"""Of the renditions that the transcoder makes beside the rungs."""
 
 
 class SourceKind(StrEnum):
