@@ -518,3 +518,28 @@ async def test_keys_and_passwords_are_never_logged(
     for text in (logged, refused.value.message, invalid.value.message):
         assert secret not in text
         assert "hidden" not in text
+
+
+async def test_the_end_of_a_long_ledger_is_read_without_the_rest(distributor: Distributor) -> None:
+    await create(distributor, target_duration=4)
+    writer = await open_cam(distributor)
+    await writer.append(rendition(), rendition("High"))
+    for msn in range(1_100):
+        await writer.append(live_segment(msn), live_segment(msn, "High"))
+    whole = await distributor.timeline.GetSnapshot(pb.GetSnapshotRequest(stream_id="cam"))
+    tail = await distributor.timeline.GetSnapshot(pb.GetSnapshotRequest(stream_id="cam", tail_segments=8))
+    assert (tail.sequence, tail.newest_sequence, tail.epoch) == (writer.sequence, writer.sequence, 1)
+    assert tail.ByteSize() < whole.ByteSize() / 50
+    told = [entry for record in tail.records for entry in record.entries]
+    assert {entry.trimmed.first_msn for entry in told if entry.HasField("trimmed")} == {1_092}
+    assert [entry.segment.msn for entry in told if entry.segment.rendition_id == "High"] == [
+        *range(1_092, 1_100)
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"tail_segments": -1}, {"tail_segments": 1, "after_sequence": 1}])
+async def test_a_wrong_end_is_refused(distributor: Distributor, wrong: dict[str, Any]) -> None:
+    await create(distributor)
+    with pytest.raises(errors.InvalidArgument, match="tail_segments"):
+        async with peer_errors():
+            await distributor.timeline.GetSnapshot(pb.GetSnapshotRequest(stream_id="cam", **wrong))

@@ -24,6 +24,7 @@ Value = TypeVar("Value")
 
 MAX_RECORD_BYTES = 900 * 1024  # NATS takes 1 MiB per message, headers included
 MAX_TARGET_DURATION_S = 60
+MAX_TAIL_SEGMENTS = 1_000
 MAX_SECONDS = 366 * 86_400
 INCARNATION = re.compile(r"[0-9a-f]{1,32}")
 REQUEST_ID = re.compile(r"[\x21-\x7e]{0,128}")
@@ -64,6 +65,18 @@ def read_sequence(sequence: int, field: str) -> int:
     if sequence < 0:
         raise InvalidArgument(f"{field} is {sequence}: it must be at least 0", field=field)
     return sequence
+
+
+def read_tail(request: pb.GetSnapshotRequest) -> int:
+    """Validate how many segments of each rendition are asked for; 0: all."""
+    count = request.tail_segments
+    if not 0 <= count <= MAX_TAIL_SEGMENTS:
+        raise InvalidArgument(
+            f"tail_segments is {count}: it must lie from 0 to {MAX_TAIL_SEGMENTS}", field="tail_segments"
+        )
+    if count and request.after_sequence:
+        raise InvalidArgument("tail_segments and after_sequence are both given", field="tail_segments")
+    return count
 
 
 def read_owner(owner: str) -> str:

@@ -16,11 +16,15 @@ from distributor.domain.entries import Ended, LedgerId, StoredRecord
 from distributor.domain.ledger import append, require_open, timeline_ended
 from distributor.domain.snapshot import compact
 from distributor.domain.stream import Description, Stream, StreamState, move, new_stream
+from distributor.domain.tail import entries_before, tail_start
 from distributor.folds import Fold, Folds
 from distributor.ports import Draft, LedgerReader, LedgerWriter, Registered, Registry
 from distributor.service_streams import Streams
 
 _OPEN_ATTEMPTS = 20
+# How far back the end of a ledger is looked for at first, in sequences of all ledgers, and then each time.
+_TAIL_SEQUENCES = 250
+_FARTHER = 4
 SNAPSHOT_PIECE_BYTES = 1024 * 1024
 SNAPSHOT_BYTES = 3 * 1024 * 1024  # a gRPC message holds 4 MiB
 
@@ -140,6 +144,39 @@ class Timelines:
             newest_sequence=known.sequence,
             records=tuple(records),
         )
+
+    async def tail(self, stream_id: str, *, incarnation: str, segment_count: int) -> Snapshot:
+        """Read the end of a ledger, however long it is; see `domain.tail`.
+
+        Raises:
+            NotFound: No such stream, or not this incarnation of it.
+        """
+        stream = await self._streams.current(stream_id, incarnation=incarnation)
+        known = await self._folds.refresh(stream)
+        records = await self._newest(stream, known, segment_count)
+        wire = self._writer.encode(
+            entries_before(known.ledger, tuple(map(self._reader.decode, records))), epoch=known.ledger.epoch
+        )
+        before = StoredRecord(sequence=records[0].sequence - 1 if records else known.sequence, wire=wire)
+        return Snapshot(
+            stream=stream,
+            epoch=known.ledger.epoch,
+            sequence=known.sequence,
+            newest_sequence=known.sequence,
+            records=(before, *compact(records, limit_bytes=SNAPSHOT_PIECE_BYTES)),
+        )
+
+    async def _newest(self, stream: Stream, known: Fold, segment_count: int) -> Sequence[StoredRecord]:
+        """Read records from the end of a ledger, farther and farther back until there are enough segments."""
+        back = _TAIL_SEQUENCES
+        while True:
+            after = max(0, known.sequence - back)
+            batches = self._reader.read(stream.ledger_id, after_sequence=after, up_to=known.sequence)
+            read = [one async for batch in batches for one in batch if one.sequence <= known.sequence]
+            start = tail_start(known.ledger, tuple(map(self._reader.decode, read)), segment_count)
+            if start is not None or not after:
+                return read[start or 0 :]
+            back *= _FARTHER
 
     async def _present(self, description: Description, *, new_incarnation: bool) -> Stream:
         """The life of a stream to open: the present one, or a new one."""

@@ -50,11 +50,17 @@ class TimelineServicer(pb_grpc.TimelineServiceServicer):
         return pb.AppendResponse(sequence=sequence)
 
     async def GetSnapshot(self, request: pb.GetSnapshotRequest, context: Any) -> pb.GetSnapshotResponse:
-        snapshot = await self._timelines.snapshot(
-            require_id(request.stream_id, field="stream_id"),
-            incarnation=convert.read_optional_incarnation(request.incarnation),
-            after_sequence=convert.read_sequence(request.after_sequence, "after_sequence"),
-        )
+        stream_id = require_id(request.stream_id, field="stream_id")
+        incarnation = convert.read_optional_incarnation(request.incarnation)
+        after_sequence = convert.read_sequence(request.after_sequence, "after_sequence")
+        if segment_count := convert.read_tail(request):
+            snapshot = await self._timelines.tail(
+                stream_id, incarnation=incarnation, segment_count=segment_count
+            )
+        else:
+            snapshot = await self._timelines.snapshot(
+                stream_id, incarnation=incarnation, after_sequence=after_sequence
+            )
         return pb.GetSnapshotResponse(
             stream=convert.write_description(snapshot.stream),
             epoch=snapshot.epoch,

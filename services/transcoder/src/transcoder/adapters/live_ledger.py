@@ -86,18 +86,16 @@ class LiveLedgerClient:
         return int(response.sequence)
 
     async def _read(self, stream_id: str, incarnation: str) -> LiveTimeline:
-        known, sequence, newest = _Known(), 0, 1
-        while sequence < newest:
-            request = pb.GetSnapshotRequest(
-                stream_id=stream_id, incarnation=incarnation, after_sequence=sequence
+        request = pb.GetSnapshotRequest(
+            stream_id=stream_id, incarnation=incarnation, tail_segments=TAIL_SEGMENTS
+        )
+        async with peer_errors():
+            snapshot = await self._timeline.GetSnapshot(
+                request, timeout=CALL_DEADLINE_S, metadata=call_metadata()
             )
-            async with peer_errors():
-                snapshot = await self._timeline.GetSnapshot(
-                    request, timeout=CALL_DEADLINE_S, metadata=call_metadata()
-                )
-            for record in snapshot.records:
-                known.take(record.entries)
-            sequence, newest = snapshot.sequence, snapshot.newest_sequence
+        known = _Known()
+        for record in snapshot.records:
+            known.take(record.entries)
         return fold(LiveTimeline(), known.entries())
 
 
