@@ -377,6 +377,18 @@ class TestHostile:
         assert (line["event"], line["log_level"]) == ("rtmp connection ended", "info")
         assert line["received_bytes"] > 0
 
+    async def test_who_only_connects_is_no_news(self, publishers: RecordingPublishers) -> None:
+        """As health checks do, every few seconds."""
+        with structlog.testing.capture_logs() as logs:
+            async with rtmp_server("127.0.0.1", 0, publishers) as port:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                async with asyncio.timeout(5):
+                    while not logs:  # noqa: ASYNC110 - a log is no event
+                        await asyncio.sleep(0.01)
+        (line,) = logs
+        assert (line["event"], line["log_level"]) == ("rtmp connection ended", "debug")
+
     async def test_publisher_that_breaks_the_protocol_ends_its_session(
         self, port: int, publishers: RecordingPublishers
     ) -> None:
