@@ -114,8 +114,9 @@ async def test_readers_begin_at_the_head(nats_server: NatsServer, clock: Clock, 
         await replica.clean()
         told = await read_all(replica, camera)
         kinds = [entry.WhichOneof("kind") for entry in told]
-        assert kinds[:4] == ["rendition", "trimmed"] * len(RENDITIONS)
-        trimmed = {entry.trimmed.rendition_id: entry.trimmed for entry in told[1:4:2]}
+        head_count = 2 * len(RENDITIONS)
+        assert kinds[:head_count] == ["rendition", "trimmed"] * len(RENDITIONS)
+        trimmed = {entry.trimmed.rendition_id: entry.trimmed for entry in told[1:head_count:2]}
         assert set(trimmed) == set(RENDITIONS)
         for rendition_id, gone in trimmed.items():
             msns = [entry.segment.msn for entry in told if entry.segment.rendition_id == rendition_id]
@@ -329,7 +330,7 @@ async def test_what_was_stored_and_never_announced_goes_as_well(
         camera = await open_camera(replica, clock, tmp_path)
         await camera.shoot(3)
         _, key = camera.made[-1]
-        lost = key.replace("-a.m4s", "-died.m4s")
+        lost = key.replace("-a.", "-died.")
         await camera.store.put(lost, b"of an owner that died before it could announce this")
         await camera.shoot(ENOUGH_COUNT)
         await replica.clean()
