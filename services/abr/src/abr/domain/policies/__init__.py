@@ -8,13 +8,12 @@ from types import MappingProxyType
 from abr.domain.policies.bba import Bba
 from abr.domain.policies.bola import Bola
 from abr.domain.policies.fixed import Fixed
+from abr.domain.policies.foresight import Foresight
 from abr.domain.policies.robust_mpc import RobustMpc
 from abr.domain.policies.zone import Zone
 from abr.domain.view import Policy
 
-DEFAULT = RobustMpc(name="default")
-
 POLICIES: Mapping[str, Policy] = MappingProxyType(
-    {policy.name: policy for policy in (DEFAULT, Zone(), Bba(), Bola(), RobustMpc(), Fixed())}
+    {policy.name: policy for policy in (Foresight(), Zone(), Bba(), Bola(), RobustMpc(), Fixed())}
 )
 """Each under the name by which the API asks for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from abr.domain.estimators import robust_forecast_bps
@@ -13,48 +14,56 @@ STALL_COST_MBPS = 4.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RobustMpc:
-    """RobustMPC: the plan over the next segments with the best QoE at the lower bound of the forecast."""
+    """RobustMPC: the plan for the next segments with the best QoE at the lower bound of the forecast."""
 
     name: str = "robust_mpc"
     horizon: int = 5
+    """Segments that a plan looks ahead (section 6)."""
 
     def choose(self, view: View) -> Choice:
         forecast_bps = robust_forecast_bps(view.downloads)
         if forecast_bps is None:
             return Choice(rung=0, reason="nothing is known of the network yet: the lowest")
-        rates = [rung.rate_bps / 1e6 for rung in view.ladder[: view.cap + 1]]
-        plan = _Plan(rates, [view.segment_s * rate * 1e6 / forecast_bps for rate in rates], view)
-        rung = plan.best_first(view, self.horizon)
-        reason = f"the best plan for {self.horizon} segments at a cautious {forecast_bps / 1000:.0f} kbit/s"
+        rung = _best_first(view, forecast_bps, self.horizon)
+        reason = f"best plan for {self.horizon} segments at a cautious {forecast_bps / 1000:.0f} kbit/s"
         return Choice(rung=rung, reason=reason)
 
 
-class _Plan:
-    """The best QoE from here, by rung and buffer; only the plans that matter are followed."""
+def _best_first(view: View, forecast_bps: float, horizon: int) -> int:
+    """Find the rung with which the best plan begins: one for some segments, then at most one other.
 
-    def __init__(self, rates: list[float], transfers_s: list[float], view: View) -> None:
-        self._rates, self._transfers_s = rates, transfers_s
-        self._segment_s, self._most_s = view.segment_s, max(view.buffer_target_s, view.segment_s)
+    The paper follows all 6^5 plans. At a constant forecast more than one change after the first hardly ever
+    pays, and 200 plans are followed in a fortieth of the time.
+    """
+    rates = [rung.rate_bps / 1e6 for rung in view.ladder[: view.cap + 1]]
+    fetches_s = [view.segment_s * 1e6 * rate / forecast_bps for rate in rates]
+    most_s = max(view.buffer_target_s, view.segment_s)
+    before = rates[min(view.current or 0, view.cap)]
+    best, best_first = -math.inf, 0
+    for first, rate in enumerate(rates):
+        score, buffer_s = -abs(rate - before), view.buffer_s
+        for left in reversed(range(horizon)):
+            stall_s, buffer_s = _fetch(1, fetches_s[first], buffer_s, view.segment_s, most_s)
+            score += rate - STALL_COST_MBPS * stall_s
+            for then, other in enumerate(rates):
+                at_most = score + left * other - abs(other - rate)
+                if at_most <= best or (not left and then != first):
+                    continue
+                stall_s, _ = _fetch(left, fetches_s[then], buffer_s, view.segment_s, most_s)
+                if (found := at_most - STALL_COST_MBPS * stall_s) > best:
+                    best, best_first = found, first
+    return best_first
 
-    def best_first(self, view: View, horizon: int) -> int:
-        """Follow the best plan per last rung and buffer, forwards; returns its first rung."""
-        start = None if view.current is None else min(view.current, view.cap)
-        plans = {(start, round(view.buffer_s, 1)): (0.0, -1)}
-        for _ in range(horizon):
-            plans = self._extend(plans)
-        return max(plans.values())[1]
 
-    def _extend(
-        self, plans: dict[tuple[int | None, float], tuple[float, int]]
-    ) -> dict[tuple[int | None, float], tuple[float, int]]:
-        longer: dict[tuple[int | None, float], tuple[float, int]] = {}
-        for (last, buffer_s), (score, first) in plans.items():
-            for rung, rate in enumerate(self._rates):
-                stall_s = max(self._transfers_s[rung] - buffer_s, 0.0)
-                left_s = buffer_s + stall_s - self._transfers_s[rung] + self._segment_s
-                change = 0.0 if last is None else abs(rate - self._rates[last])
-                found = (score + rate - STALL_COST_MBPS * stall_s - change, rung if first < 0 else first)
-                key = (rung, round(min(left_s, self._most_s)))
-                if found > longer.get(key, (float("-inf"), -1)):
-                    longer[key] = found
-        return longer
+def _fetch(
+    count: int, fetch_s: float, buffer_s: float, segment_s: float, most_s: float
+) -> tuple[float, float]:
+    """Fetch some segments; returns the stall meanwhile, and the buffer then."""
+    stall_s = 0.0
+    for _ in range(count):
+        if fetch_s > buffer_s:
+            stall_s += fetch_s - buffer_s
+            buffer_s = segment_s
+        else:
+            buffer_s = min(buffer_s - fetch_s + segment_s, most_s)
+    return stall_s, buffer_s
