@@ -131,16 +131,22 @@ def test_what_stays_missing_becomes_gaps_and_nothing_else_does(order: list[Name]
 @given(
     order=st.permutations(ALL),
     missing=st.sets(st.sampled_from(ALL), max_size=6),
-    lengths=st.lists(st.floats(0.2, 2.4), min_size=COUNT, max_size=COUNT),
+    lengths=st.lists(st.floats(0.2, 2.2), min_size=COUNT, max_size=COUNT),
     jumps=st.sets(st.integers(1, COUNT - 1)),
+    stretch=st.floats(0.9, 1.1),  # of one variant: borders of sound lie a little off
 )
 def test_laws_of_the_ledger_are_kept(
-    order: list[Name], missing: set[Name], lengths: list[float], jumps: set[int]
+    order: list[Name], missing: set[Name], lengths: list[float], jumps: set[int], stretch: float
 ) -> None:
+    factors = {"high": 1.0, "low": stretch}
     starts = [sum(lengths[:n]) + 50.0 * sum(jump <= n for jump in jumps) for n in range(COUNT)]
     world = run(
         [
-            replace(one, start_s=starts[one.number], duration_s=lengths[one.number])
+            replace(
+                one,
+                start_s=starts[one.number] * factors[one.variant_id],
+                duration_s=lengths[one.number] * factors[one.variant_id],
+            )
             for one in numbered([name for name in order if name not in missing])
         ],
         end_s=60,

@@ -133,9 +133,10 @@ class _Scene:
             return row
         if row.discontinuity_sequence == track.discontinuity_sequence:
             return self._go_on(variant_id)
-        start_s = max(row.start_s, track.end_s)
-        start_time = row.start_time + timedelta(seconds=start_s - row.start_s)
-        return replace(row, start_s=start_s, start_time=max(start_time, track.end_time))
+        start_s = max(row.start_s, track.end_s)  # clock and time of day go alike, so neither goes back
+        return replace(
+            row, start_s=start_s, start_time=row.start_time + timedelta(seconds=start_s - row.start_s)
+        )
 
     def _lead(self, segment: ReadySegment) -> Row:
         """Fix where a row starts."""
