@@ -68,6 +68,7 @@ SWALLOWING = {
     "transcoder/service_worker.py": "a worker loop: one attempt",
     "transcoder/ready/watching.py": "a worker loop: one feed",
     "distributor/adapters/feeds.py": "a worker loop: one subscription",
+    "abr/service_decide.py": "a worker loop: one viewer",
     "distributor/deliveries.py": "a worker loop: one delivery",
     "distributor/service_cleanup.py": "a worker loop: one stream",
     "distributor/service_remains.py": "a worker loop: one life of a stream",

@@ -53,10 +53,14 @@ def test_a_ladder_may_have_changed_meanwhile(watching: Viewer) -> None:
 
 
 def test_what_is_no_snapshot_brings_nobody_back(watching: Viewer) -> None:
-    newer = {**json.loads(write_snapshot(watching, NOW_S)), "version": 2}
-    for data in (b"", b"\xff", b"[]", b"{}", json.dumps(newer).encode()):
+    kept = json.loads(write_snapshot(watching, NOW_S))
+    for data in (b"", b"\xff", b"[]", b"{}", json.dumps({**kept, "version": 2}).encode()):
         assert read_snapshot(data, FILM, NOW_S) is None
         assert heard_s(data) == 0
+    for name in kept:
+        for value in ({}, "x", [[1]]):
+            read_snapshot(json.dumps({**kept, name: value}).encode(), FILM, NOW_S)
+        heard_s(json.dumps({**kept, "heard_s": "x"}).encode())
 
 
 def test_a_snapshot_is_small(watching: Viewer) -> None:

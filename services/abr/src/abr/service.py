@@ -106,7 +106,7 @@ class Adaptation:
         """Fold a viewer's own measurement. NotFound."""
         stream = await self._streams.get(report.stream_id)
         viewer, now_s = await self._viewers.enter(stream, report.viewer_id), self._now()
-        accepted = not viewer.is_late(report.msn)
+        accepted = not report.viewer_id or not viewer.is_late(report.msn)
         if accepted:
             viewer.take(_sample(report, viewer, now_s), now_s)
             if report.buffer_ratio == 0:

@@ -16,6 +16,7 @@ from abr.domain.view import Choice, Policy
 from abr.domain.viewer import Viewer
 from abr.ports import Bulletin
 from chassis.errors import InvalidArgument
+from chassis.telemetry import STREAM, log
 
 TURN_S = 0.001
 """How long others wait for a turn; as much time is left to them between two."""
@@ -93,7 +94,12 @@ class Decider:
         """Decide for who waits longest; answers how long it took."""
         start = time.perf_counter()
         while self._due and time.perf_counter() - start < TURN_S:
-            self.decide(next(iter(self._due)), self._now(), obeyed=False)
+            viewer = next(iter(self._due))
+            del self._due[viewer]
+            try:
+                self.decide(viewer, self._now(), obeyed=False)
+            except Exception:  # noqa: BLE001 - a loop of the process: the next viewer is another matter
+                log.exception("not decided", **{STREAM: viewer.stream.stream_id})
         if not self._due:
             self._filled.clear()
         return time.perf_counter() - start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -44,13 +45,17 @@ def write_snapshot(viewer: Viewer, now_s: float) -> bytes:
 def heard_s(data: bytes) -> float:
     """Read when a viewer was heard of last; 0 of what is no snapshot of ours."""
     kept = _read(data)
-    return float(kept["heard_s"]) if kept else 0.0
+    heard_s = kept.get("heard_s") if kept else None
+    return float(heard_s) if isinstance(heard_s, float) else 0.0
 
 
 def read_snapshot(data: bytes, stream: Stream, now_s: float) -> Viewer | None:
     """Bring a viewer back, to go on from now; None: this is no snapshot of ours."""
     kept = _read(data)
-    return _restored(kept, stream, now_s) if kept else None
+    try:
+        return _restored(kept, stream, now_s) if kept else None
+    except (KeyError, TypeError, ValueError, struct.error):
+        return None
 
 
 def _restored(kept: Mapping[str, Any], stream: Stream, now_s: float) -> Viewer:
