@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from chassis.errors import NotFound
 from hls_gateway.domain.blocking import may_be_news
 from hls_gateway.domain.media import find_media
-from hls_gateway.domain.names import SegmentName, SpriteName
+from hls_gateway.domain.names import MediaName, SegmentName, SpriteName
 from hls_gateway.domain.playlist.storyboard import render_storyboard
 from hls_gateway.domain.stream import Container, Entry
 from hls_gateway.domain.timeline import Timeline
@@ -38,7 +39,7 @@ def live(first: int, count: int, *, away_s: float = 0.0) -> Timeline:
     for msn in range(first, first + count):
         is_last = msn == first + count - 1
         start_s = msn * 4.0 + (away_s if is_last else 0.0)
-        place = {"start_s": start_s, "program_date_time": NOON + timedelta(seconds=start_s)}
+        place: dict[str, Any] = {"start_s": start_s, "program_date_time": NOON + timedelta(seconds=start_s)}
         if is_last and away_s:
             place["discontinuity_sequence"] = 1
         entries += [a_segment(msn, **place), a_sprite(msn, **place)]
@@ -102,9 +103,13 @@ def test_where_the_publisher_was_away_players_count_on() -> None:
 
 def test_images_that_are_missing_or_joined_late_leave_the_others_in_their_places() -> None:
     timeline = timeline_of(
-        *(a_video(), *map(a_segment, range(4))),
-        *(thumbnails(), a_sprite(0, start_s=4.0), a_gap(1, "thumbnails", start_s=8.0)),
-        *(a_sprite(2, start_s=12.0), a_sprite(3, start_s=16.0)),  # that one is there before its segment
+        a_video(),
+        *map(a_segment, range(4)),
+        thumbnails(),
+        a_sprite(0, start_s=4.0),
+        a_gap(1, "thumbnails", start_s=8.0),
+        a_sprite(2, start_s=12.0),
+        a_sprite(3, start_s=16.0),  # that one is there before its segment
     )
     assert [cue[0] for cue in cues(timeline)] == [
         "00:00:04.000 --> 00:00:06.000",
@@ -115,9 +120,8 @@ def test_images_that_are_missing_or_joined_late_leave_the_others_in_their_places
 
 
 def test_of_a_long_stream_some_pictures_stand_for_their_neighbours() -> None:
-    timeline = timeline_of(
-        *(a_video(), thumbnails()), *(one for msn in range(2_500) for one in (a_segment(msn), a_sprite(msn)))
-    )
+    media = [one for msn in range(2_500) for one in (a_segment(msn), a_sprite(msn))]
+    timeline = timeline_of(a_video(), thumbnails(), *media)
     shown = cues(timeline)
     assert len(shown) == 834
     assert shown[1] == [
@@ -142,7 +146,7 @@ def test_hours_go_on_behind_99() -> None:
 
 @pytest.mark.parametrize("is_ended", [True, False])
 def test_no_playlist_knows_of_thumbnails(is_ended: bool) -> None:
-    media = (a_video(), a_segment(0), *([END] if is_ended else []))
+    media: tuple[Entry, ...] = (a_video(), a_segment(0), *([END] if is_ended else []))
     for stream in (a_stream(), a_live_stream(part_target_s=0.0)):
         without, with_images = (
             timeline_of(*entries, stream=stream)
@@ -164,7 +168,7 @@ def test_sprites_are_found_by_their_own_names_alone() -> None:
         )
         found = find_media(timeline, "thumbnails", SpriteName(msn=0))
         assert (found.content_type, found.object_key) == ("image/jpeg", a_sprite(0).object_key)
-        wrong = (
+        wrong: tuple[tuple[str, MediaName], ...] = (
             ("High", SpriteName(msn=0)),
             ("thumbnails", SegmentName(msn=0, container=container)),
             *(("thumbnails", SpriteName(msn=msn)) for msn in (1, 2)),
