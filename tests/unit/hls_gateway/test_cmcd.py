@@ -49,7 +49,7 @@ def test_headers_are_read_together() -> None:
 
 @pytest.mark.parametrize("query", [b"", b"cmcd=bl%3D1", b"XCMCD=bl%3D1", b"i=3f2a&xCMCD=bl%3D1", b"CMCD="])
 def test_without_cmcd_nothing_is_said(query: bytes) -> None:
-    assert find_cmcd({b"host": b"x"}, query) == b""
+    assert vars(parse_cmcd(find_cmcd({b"host": b"x"}, query))) in ({}, {"bad_count": 1})
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_too_much_is_not_read_at_all(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_session_is_found_however_it_is_written(query: bytes) -> None:
-    assert find_session_id(query) == "abc"
+    assert find_session_id(b"i=3f2a&CMCD=" + query + b"&x=1") == "abc"
 
 
 @pytest.mark.parametrize("query", [b"", b"bl%3D1", b"x-sid%3D%22abc%22", b"sid%3Dabc", b"sid%3D%22%22"])
 def test_no_session_is_found_where_none_is_said(query: bytes) -> None:
-    assert find_session_id(query) == ""
+    assert find_session_id(b"CMCD=" + query) == ""
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_break_the_parser(data: bytes) -> None:
     for text in (data, data.replace(b"\x00", b"%2C").replace(b"\x01", b"sid%3D%22"), b"bl=(" + data):
-        check_bounds(parse_cmcd(text))
-        find_session_id(text)
+        check_bounds(parse_cmcd(b"CMCD=" + text))
+        find_session_id(b"CMCD=" + text)
 
 
 @given(
@@ -136,7 +136,7 @@ def test_no_bytes_break_the_parser(data: bytes) -> None:
     )
 )
 def test_no_mixture_of_its_parts_breaks_the_parser(parts: list[str]) -> None:
-    check_bounds(parse_cmcd("".join(parts).encode()))
+    check_bounds(parse_cmcd(b"CMCD=" + "".join(parts).encode()))
 
 
 def check_bounds(cmcd: Cmcd) -> None:

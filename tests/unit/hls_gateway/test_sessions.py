@@ -26,15 +26,15 @@ def sessions(most_count: int = 100) -> tuple[Clock, Sessions]:
 
 
 def ask(held: Sessions, said: bytes = b"", headers: dict[bytes, bytes] = CHROME) -> Session:
-    return held.find("talk", said, headers, b"10.0.0.1")
+    return held.find("talk", b"CMCD=" + said if said else b"", headers, b"10.0.0.1")
 
 
 class TestIdentity:
     def test_a_player_is_known_by_its_sid_wherever_it_asks_from(self) -> None:
         _, held = sessions()
         first = ask(held, b'sid="a"')
-        assert held.find("talk", b"sid%3D%22a%22", {}, b"10.0.0.2") is first
-        assert held.find("other", b'sid="a"', CHROME, b"10.0.0.1") is not first
+        assert held.find("talk", b"CMCD=sid%3D%22a%22", {}, b"10.0.0.2") is first
+        assert held.find("other", b'CMCD=sid="a"', CHROME, b"10.0.0.1") is not first
 
     def test_the_door_says_where_a_player_is(self) -> None:
         _, held = sessions()
@@ -100,23 +100,7 @@ class TestReports:
 
 
 def sample(number: int) -> Sample:
-    return Sample(
-        stream_id="talk",
-        viewer_id=str(number),
-        variant_id="High",
-        msn=0,
-        sample_time=0.0,
-        size_bytes=1,
-        transfer_ms=None,
-        player_throughput_bps=None,
-        buffer_s=None,
-        starved=False,
-        encoded_bps=0,
-        top_bps=0,
-        duration_s=0.0,
-        playback_rate_ratio=None,
-        startup=False,
-    )
+    return Sample(stream_id="talk", viewer_id=str(number), variant_id="High")
 
 
 class TestSamples:

@@ -16,6 +16,7 @@ from hls_gateway.editions.edition import Edition
 from hls_gateway.routes import MediaRoute, PlaylistRoute, SteeringRoute, find_session, find_throughput_bps
 from hls_gateway.viewers.decisions import Decisions
 from hls_gateway.viewers.meter import Meter, Shown, Visit
+from hls_gateway.viewers.sessions import Session
 from hls_gateway.webserver.content import Content
 from hls_gateway.webserver.held import Held, Relayed
 from hls_gateway.webserver.messages import Answer, Later, Request, Response, Sending
@@ -65,30 +66,32 @@ class Audience:
         if failed and self._edition_now(stream_id, "") is None:
             return  # nobody watches what there is not
         variant_id = route.variant_id
-        visit = self._meter.visit(stream_id, variant_id, request.headers, request.client, query, failed)
+        session = self._meter.visit(stream_id, variant_id, request.headers, request.client, query, failed)
         if isinstance(route, MediaRoute):
             if isinstance(response.note, Shown):
-                self._show(request, visit, response, response.note)
+                self._show(request, session, response, response.note)
         elif isinstance(route, SteeringRoute):
-            self._meter.steered(visit, find_throughput_bps(query))
+            self._meter.steered(session, find_throughput_bps(query))
         elif not failed and route.name.file_name == MULTIVARIANT and (joined_id := find_session(query)):
-            self._meter.joined(visit, joined_id)
+            self._meter.joined(session, joined_id)
 
-    def _show(self, request: Request, visit: Visit, response: Response, shown: Shown) -> None:
-        response.sent = partial(self._sent, visit, shown)
-        if visit.said:
-            response.head += self._cmsd(request, visit, shown)
+    def _show(self, request: Request, session: Session, response: Response, shown: Shown) -> None:
+        media, said = shown.find(), session.said
+        response.sent = partial(self._sent, Visit(session, said, shown, media))
+        if said:
+            response.head += self._cmsd(request, session, shown, media.duration_s if media else 0.0)
 
-    def _sent(self, visit: Visit, shown: Shown, sending: Sending) -> None:
-        self._meter.sent(visit, shown, sending.size_bytes, sending.paced_bytes, sending.paced_s)
+    def _sent(self, visit: Visit, sending: Sending) -> None:
+        self._meter.sent(visit, sending.size_bytes, sending.paced_bytes, sending.paced_s)
 
-    def _cmsd(self, request: Request, visit: Visit, shown: Shown) -> bytes:
+    def _cmsd(self, request: Request, session: Session, shown: Shown, duration_s: float) -> bytes:
         """Write the headers for a player; what is its own it only gets where no cache stands between."""
-        rendition, name = shown.known.rendition, shown.route.name
-        head = f"cmsd-static: {render_static(shown.timeline, rendition, name, shown.find())}\r\n"
-        decision = self._decisions.find(visit.session.stream_id, visit.session.viewer_id)
+        rendition, is_live = shown.known.rendition, shown.timeline.is_live
+        static = render_static(rendition.media_kind, rendition.target_bps, duration_s, is_live=is_live)
+        head = f"cmsd-static: {static}\r\n"
+        decision = self._decisions.find(session.stream_id, session.viewer_id)
         if decision and not any(name in request.headers for name in _PASSED_ON):
-            edition = self._edition_now(visit.session.stream_id, "")
+            edition = self._edition_now(session.stream_id, "")
             offered_bps = edition.advertised_bps(decision.variant_id) if edition else None
             head += f"cmsd-dynamic: {render_dynamic(max(decision.variant_bps, offered_bps or 0))}\r\n"
         return head.encode()

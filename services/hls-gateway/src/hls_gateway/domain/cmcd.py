@@ -20,7 +20,8 @@ MOST_KEYS = 64
 _REMEMBERED_COUNT, _REMEMBERED_BYTES = 8192, 80
 
 _ARGUMENT = b"CMCD="
-_ESCAPED_SID = b"sid%3D%22"
+# As players write it behind another key, in queries and in headers, and what ends it.
+_SIDS = ((b"%2Csid%3D%22", b"%22"), (b',sid="', b'"'))
 _HEADERS = (b"cmcd-session", b"cmcd-object", b"cmcd-request", b"cmcd-status")
 # A pair as it stands before a comma, when a comma may also stand within quotes (RFC 8941 3).
 _PAIR = re.compile(rb'((?:[^",]|"(?:[^"\\]|\\.)*")+)(?:,|\Z)', re.DOTALL)
@@ -72,34 +73,33 @@ class Cmcd:
 
 
 def find_cmcd(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
-    """Find a request's CMCD, with the escapes of a query; empty: there is none.
+    """Find the query that holds a request's CMCD, or make one of its headers; empty: there is none.
 
-    It is only found here, since most of it need not be read: `parse_cmcd` does that, and `find_session_id`.
+    Nothing is read yet, since most of it never need be: `parse_cmcd` does that, and `find_session_id`.
     """
-    if _ARGUMENT in query:
-        start = 0 if query.startswith(_ARGUMENT) else query.find(b"&" + _ARGUMENT) + 1
-        if start or query.startswith(_ARGUMENT):
-            return query[start + len(_ARGUMENT) :].partition(b"&")[0]
+    if _ARGUMENT in query and (query.startswith(_ARGUMENT) or b"&" + _ARGUMENT in query):
+        return query
     session, media, asked, status = _HEADERS
     if session in headers or media in headers or asked in headers or status in headers:
         found = b",".join([headers[name] for name in _HEADERS if name in headers])
-        return found.replace(b"%", b"%25")
+        return _ARGUMENT + found.replace(b"%", b"%25").replace(b"&", b"%26")
     return b""
 
 
-def find_session_id(text: bytes) -> str:
-    """Read `sid` alone, as an id of ours; empty: it is not said."""
-    start = text.find(_ESCAPED_SID)
-    if start >= 0 and (start == 0 or text.startswith(b"%2C", start - 3)):
-        start += len(_ESCAPED_SID)
-        end = text.find(b"%22", start)
-        if end > start:
-            return _session_ids[text[start:end]]
-    return parse_cmcd(text).session_id
+def find_session_id(query: bytes) -> str:
+    """Read `sid` alone of what `find_cmcd` found, as an id of ours; empty: it is not said."""
+    for sid, quote in _SIDS:
+        start = query.find(sid) + len(sid)
+        end = query.find(quote, start)
+        if start >= len(sid) and end > start:
+            return _session_ids[query[start:end]]
+    return parse_cmcd(query).session_id
 
 
-def parse_cmcd(text: bytes) -> Cmcd:
-    """Read CMCD that `find_cmcd` found; the escapes of what is remembered need not be undone."""
+def parse_cmcd(query: bytes) -> Cmcd:
+    """Read what `find_cmcd` found; the escapes of what is remembered need not be undone."""
+    start = 0 if query.startswith(_ARGUMENT) else query.find(b"&" + _ARGUMENT) + 1
+    text = query[start + len(_ARGUMENT) :].partition(b"&")[0]
     if len(text) > MOST_BYTES:
         return _refused()
     pieces = text.split(b"%2C") if b"%2C" in text else text.split(b",")
@@ -163,7 +163,7 @@ def _read_pair(piece: bytes) -> _Pair:
 
 
 def _read_sid(value: bytes) -> str:
-    pair = _read_pair(_ESCAPED_SID + value + b"%22")
+    pair = _read_pair(b"sid%3D%22" + value + b"%22")
     return pair[1] if isinstance(pair[1], str) else ""
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
-from hls_gateway.domain.names import InitName, MediaName
-from hls_gateway.domain.stream import MediaKind, Part, Rendition, Segment
-from hls_gateway.domain.timeline import Timeline
+from hls_gateway.domain.stream import MediaKind
 
 # Who says it: the first of a chain of servers.
 _SERVER = "weir"
@@ -26,11 +25,9 @@ def render_dynamic(max_bps: int) -> str:
     return f'"{_SERVER}";mb={math.ceil(max_bps / 1000)}'
 
 
-def render_static(
-    timeline: Timeline, rendition: Rendition, name: MediaName, media: Segment | Part | None
-) -> str:
-    """Write CMSD-Static: what is true of an object for everybody, for ever."""
-    stream_type = "l" if timeline.is_live else "v"
-    object_type = "i" if isinstance(name, InitName) else _OBJECT_TYPES.get(rendition.media_kind, "o")
-    about = f"br={math.ceil(rendition.target_bps / 1000)},ot={object_type},sf=h,st={stream_type}"
-    return f"{about},d={round(media.duration_s * 1000)}" if media else about
+@lru_cache(maxsize=1024)
+def render_static(kind: MediaKind, target_bps: int, duration_s: float, *, is_live: bool) -> str:
+    """Write CMSD-Static: what is true of an object for everybody; an init segment has no duration."""
+    object_type = _OBJECT_TYPES.get(kind, "o") if duration_s else "i"
+    about = f"br={math.ceil(target_bps / 1000)},ot={object_type},sf=h,st={'l' if is_live else 'v'}"
+    return f"{about},d={round(duration_s * 1000)}" if duration_s else about

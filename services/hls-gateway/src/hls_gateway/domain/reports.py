@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # A pace is known once the client has set it for so long, and for so much.
 _LEAST_PACED_S, _LEAST_PACED_BYTES = 0.05, 65_536
@@ -58,9 +59,8 @@ class DeliveryReport:
     sessions: tuple[SessionReport, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One measurement of one viewer.
+class Sample(NamedTuple):
+    """One measurement of one viewer; a tuple, because one is made per segment that is sent.
 
     Args:
         viewer_id: The session that was handed out, else the player's own.
@@ -72,18 +72,18 @@ class Sample:
     stream_id: str
     viewer_id: str
     variant_id: str
-    msn: int | None
-    sample_time: float
-    size_bytes: int
-    transfer_ms: float | None
-    player_throughput_bps: float | None
-    buffer_s: float | None
-    starved: bool
-    encoded_bps: int
-    top_bps: int
-    duration_s: float
-    playback_rate_ratio: float | None
-    startup: bool
+    msn: int | None = None
+    sample_time: float = 0.0
+    size_bytes: int = 0
+    transfer_ms: float | None = None
+    player_throughput_bps: float | None = None
+    buffer_s: float | None = None
+    starved: bool = False
+    encoded_bps: int = 0
+    top_bps: int = 0
+    duration_s: float = 0.0
+    playback_rate_ratio: float | None = None
+    startup: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

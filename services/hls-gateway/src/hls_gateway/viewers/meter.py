@@ -19,13 +19,6 @@ _PLAYED = frozenset({MediaKind.VIDEO, MediaKind.AUDIO, MediaKind.MUXED})
 _UNSAID = Cmcd()
 
 
-class Visit(NamedTuple):
-    """One request, as far as its player goes; `said` is its CMCD, not read yet, or empty."""
-
-    session: Session
-    said: bytes
-
-
 class Shown(NamedTuple):
     """What of a stream is sent.
 
@@ -57,6 +50,22 @@ class Shown(NamedTuple):
         return self.known.segment(name.msn)
 
 
+class Visit(NamedTuple):
+    """One request for media.
+
+    Args:
+        session: Whose.
+        said: Its CMCD, not read yet, or empty.
+        shown: What was asked for.
+        media: The segment or part that it is; None for anything else.
+    """
+
+    session: Session
+    said: bytes
+    shown: Shown
+    media: Segment | Part | None
+
+
 class Meter:
     """Counts for sessions, and makes samples.
 
@@ -80,7 +89,7 @@ class Meter:
         client: bytes,
         query: bytes,
         failed: bool,
-    ) -> Visit:
+    ) -> Session:
         """Tell whose request it is, and count it; an empty `variant_id`: it belongs to none."""
         said = find_cmcd(headers, query)
         session = self._sessions.find(stream_id, said, headers, client)
@@ -88,23 +97,22 @@ class Meter:
         tally.requests_count += 1
         if failed:
             tally.failed_requests_count += 1
-        return Visit(session, said)
+        return session
 
-    def joined(self, visit: Visit, joined_id: str) -> None:
+    def joined(self, session: Session, joined_id: str) -> None:
         """Take note of the session that a player showed."""
-        visit.session.join(joined_id, self._clock())
+        session.join(joined_id, self._clock())
 
-    def sent(self, visit: Visit, shown: Shown, size_bytes: int, paced_bytes: int, paced_s: float) -> None:
+    def sent(self, visit: Visit, size_bytes: int, paced_bytes: int, paced_s: float) -> None:
         """Count what was sent of an object, and make a sample if there is anything to tell.
 
         Args:
-            visit: Who asked.
-            shown: For what.
+            visit: Who asked for what.
             size_bytes: What went.
             paced_bytes: What the player took while it set the pace.
             paced_s: How long it did.
         """
-        session, known = visit.session, shown.known
+        session, said, shown, media = visit
         self._sessions.touch(session)
         tally = session.tally(shown.route.rendition_id)
         tally.size_bytes += size_bytes
@@ -112,82 +120,55 @@ class Meter:
             session.cache_hits_count += 1
         else:
             session.cache_misses_count += 1
-        media = shown.find()
-        if media is None or known.rendition.media_kind not in _PLAYED:
+        rendition = shown.known.rendition
+        if media is None or rendition.media_kind not in _PLAYED:
             return
-        if known.rendition.has_picture or not session.variant_id:
-            session.variant_id = shown.route.rendition_id
+        if rendition.has_picture or not session.variant_id:
+            session.variant_id = rendition.rendition_id
         if isinstance(media, Segment) and shown.is_whole and size_bytes == shown.size_bytes:
             tally.segments_count += 1
         taken_ms = transfer_ms(size_bytes, paced_bytes, paced_s)
-        if visit.said or taken_ms:
-            cmcd = self._read(visit)
-            _note_latency(session, shown, media, cmcd)
-            self._samples.add(self._sample(session, cmcd, shown, media, size_bytes, taken_ms))
+        if said or taken_ms:
+            self._tell(visit, media, size_bytes, taken_ms)
 
-    def steered(self, visit: Visit, throughput_bps: float | None) -> None:
+    def steered(self, session: Session, throughput_bps: float | None) -> None:
         """Take in what a player measured before it asked where to go (rfc8216bis 7.1)."""
         if throughput_bps:
-            cmcd = Cmcd()
-            cmcd.throughput_bps = throughput_bps
-            self._samples.add(self._about(visit.session, cmcd, visit.session.variant_id))
+            self._samples.add(
+                Sample(
+                    stream_id=session.stream_id,
+                    viewer_id=session.viewer_id,
+                    variant_id=session.variant_id,
+                    sample_time=self._clock(),
+                    player_throughput_bps=throughput_bps,
+                )
+            )
 
-    def _read(self, visit: Visit) -> Cmcd:
-        if not visit.said:
-            return _UNSAID
-        cmcd = parse_cmcd(visit.said)
+    def _tell(self, visit: Visit, media: Segment | Part, size_bytes: int, taken_ms: float | None) -> None:
+        """Make a sample of what was sent, and of what the player said when it asked."""
+        session, shown = visit.session, visit.shown
+        cmcd = parse_cmcd(visit.said) if visit.said else _UNSAID
         self.bad_cmcd_count += cmcd.bad_count
-        visit.session.hear(cmcd)
-        return cmcd
-
-    def _sample(  # noqa: PLR0917 - all that is known of it
-        self,
-        session: Session,
-        cmcd: Cmcd,
-        shown: Shown,
-        media: Segment | Part,
-        size_bytes: int,
-        taken_ms: float | None,
-    ) -> Sample:
-        return self._about(
-            session,
-            cmcd,
-            media.rendition_id,
-            msn=media.msn if isinstance(media, Segment) else None,
-            size_bytes=size_bytes,
-            taken_ms=taken_ms,
-            encoded_bps=int(cmcd.encoded_bps) or shown.known.rendition.target_bps,
-            duration_s=cmcd.duration_s or media.duration_s,
-        )
-
-    def _about(
-        self,
-        session: Session,
-        cmcd: Cmcd,
-        variant_id: str,
-        *,
-        msn: int | None = None,
-        size_bytes: int = 0,
-        taken_ms: float | None = None,
-        encoded_bps: int = 0,
-        duration_s: float = 0.0,
-    ) -> Sample:
-        return Sample(
-            stream_id=session.stream_id,
-            viewer_id=session.viewer_id,
-            variant_id=variant_id,
-            msn=msn,
-            sample_time=self._clock(),
-            size_bytes=size_bytes,
-            transfer_ms=taken_ms,
-            player_throughput_bps=cmcd.throughput_bps,
-            buffer_s=cmcd.buffer_s,
-            starved=cmcd.starved,
-            encoded_bps=encoded_bps,
-            top_bps=int(cmcd.top_bps),
-            duration_s=duration_s,
-            playback_rate_ratio=cmcd.playback_rate_ratio,
-            startup=cmcd.startup,
+        session.hear(cmcd)
+        _note_latency(session, shown, media, cmcd)
+        self._samples.add(
+            Sample(
+                session.stream_id,
+                session.viewer_id,
+                media.rendition_id,
+                media.msn if isinstance(media, Segment) else None,
+                self._clock(),
+                size_bytes,
+                taken_ms,
+                cmcd.throughput_bps,
+                cmcd.buffer_s,
+                cmcd.starved,
+                int(cmcd.encoded_bps) or shown.known.rendition.target_bps,
+                int(cmcd.top_bps),
+                cmcd.duration_s or media.duration_s,
+                cmcd.playback_rate_ratio,
+                cmcd.startup,
+            )
         )
 
 

@@ -95,16 +95,19 @@ class SampleReporter:
 
 
 async def flush_steadily(flush: Callable[[], Awaitable[None]], interval_s: float, *, peer: str) -> None:
-    """Flush again and again, for ever; one flush is over before the next one begins."""
-    is_away = False
+    """Flush again and again, for ever; one flush is over before the next one begins.
+
+    While the peer is away it is asked less and less often: what must wait has been written for nothing.
+    """
+    wait_s = interval_s
     while True:
+        await asyncio.sleep(wait_s)
         try:
             await flush()
-            is_away = False
+            wait_s = interval_s
         except Unimplemented:
-            await asyncio.sleep(_RARELY_S)
+            wait_s = max(interval_s, _RARELY_S)
         except WeirError as error:
-            if not is_away:
+            if wait_s == interval_s:  # once for each time the peer goes away
                 log.info("reports must wait", peer=peer, error=error.message)
-            is_away = True
-        await asyncio.sleep(interval_s)
+            wait_s = max(interval_s, min(2 * wait_s, _BEAT_S))
