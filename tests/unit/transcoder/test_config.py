@@ -29,7 +29,9 @@ def test_a_worker_shows_that_it_lives_long_before_it_counts_as_dead() -> None:
     TranscoderConfig(transcode_ack_wait_s=3.0)
 
 
-@pytest.mark.parametrize("ladder", [[], [rung("a"), rung("a")], [rung("a"), rung("audio")], [rung("thumbnails")]])
+@pytest.mark.parametrize(
+    "ladder", [[], [rung("a"), rung("a")], [rung("a"), rung("audio")], [rung("thumbnails")]]
+)
 def test_a_ladder_without_usable_names_is_refused(ladder: list[dict[str, Any]]) -> None:
     with pytest.raises(ValidationError, match="ladder"):
         TranscoderConfig.model_validate({"ladder": ladder})
