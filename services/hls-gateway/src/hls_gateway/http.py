@@ -24,6 +24,8 @@ from hls_gateway.domain.media import MediaObject
 from hls_gateway.domain.names import MULTIVARIANT, InitName, PartName, PlaylistName
 from hls_gateway.domain.playlist.cohort import EVERYBODY
 from hls_gateway.domain.playlist.storyboard import SIGNATURE
+from hls_gateway.domain.session_ids import place_of, place_session_id
+from hls_gateway.domain.steering import render_manifest
 from hls_gateway.editions.edition import Edition
 from hls_gateway.http_audience import Audience, StreamRoute
 from hls_gateway.http_errors import (
