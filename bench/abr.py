@@ -29,7 +29,7 @@ from bench.abr_sim.synthetic import KINDS, make_traces
 from abr.domain.policies import POLICIES
 
 TRACES = Path(__file__).parents[2] / "shared" / "traces"
-JUDGED = 8
+JUDGED = 6
 """Traces of each set."""
 RIVALS = ("bba", "bola", "robust_mpc")
 KEPT_PERCENT = 91.0

@@ -33,7 +33,7 @@ def _best_first(view: View, forecast_bps: float, horizon: int) -> int:
     """Find the rung with which the best plan begins: one for some segments, then at most one other.
 
     The paper follows all 6^5 plans. At a constant forecast more than one change after the first hardly ever
-    pays, and 200 plans are followed in a fortieth of the time.
+    pays, so that some 130 plans do as well.
     """
     rates = [rung.rate_bps / 1e6 for rung in view.ladder[: view.cap + 1]]
     fetches_s = [view.segment_s * 1e6 * rate / forecast_bps for rate in rates]
