@@ -32,7 +32,7 @@ WAS = {
     "bola": {"markov": 0.574, "steps": 1.203, "outages": 1.139, "bursts": 1.153},
     "robust_mpc": {"markov": 0.566, "steps": 1.508, "outages": 0.775, "bursts": 1.262},
 }
-"""What each scored when it was last changed on purpose. Where a network falls below the lowest rung for minutes,
+"""What each scored when it was last changed on purpose. Where a network falls below the lowest rung for long,
 as two of the Markov ones do, the cautious rules lead."""
 
 
