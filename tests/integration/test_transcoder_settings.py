@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import imageio_ffmpeg
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from nats.js.errors import APIError
 from weir.transcoder.v1 import transcoder_pb2 as pb
 
 from chassis.config import ServiceConfig
+from chassis.grpc_client import open_channel
 from chassis.messaging import connect
 from support import web
 from support.distributor import running_distributor
 from support.nats import NatsServer
 from support.transcoder import running_pair, running_transcoder, settings_for, small_film, until
-from transcoder.bootstrap import Stores, open_stores
+from transcoder.bootstrap import Stores, open_stores, serve_transcoder
 from transcoder.config import TranscoderConfig
 from transcoder.ports import Lane
 
@@ -130,3 +134,21 @@ async def test_tasks_that_the_queue_has_lost_are_missed_after_a_while(
         async with running_transcoder(nats_server.url, distributor, objects, transcode_lost_after_s=1.0):
             job = await transcoder.finish(timeout_s=20)
     assert (job.state, job.retries_count) == (pb.JobProgress.SUCCEEDED, 0)
+
+
+async def test_a_stop_is_told_before_it_happens(nats_server: NatsServer, tmp_path: Path) -> None:
+    settings = settings_for(nats_server.url, "127.0.0.1:1", tmp_path / "objects", drain_s=1.0)
+    ask = health_pb2.HealthCheckRequest()
+    async with AsyncExitStack() as running:
+        port = await running.enter_async_context(serve_transcoder(TranscoderConfig(**settings)))
+        async with open_channel(f"127.0.0.1:{port}") as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            assert (await health.Check(ask)).status == health_pb2.HealthCheckResponse.SERVING
+            stopping = asyncio.create_task(running.aclose())
+
+            async def is_leaving() -> bool:
+                answer = await health.Check(ask)
+                return bool(answer.status == health_pb2.HealthCheckResponse.NOT_SERVING)
+
+            await until(is_leaving)  # a call that is refused fails the test
+            await stopping

@@ -21,7 +21,7 @@ from chassis.telemetry import log, trace_context, tracer
 # A 63 KiB gzip message inflates to 63 MiB, so the bound on a message is kept low.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _INTERNAL = "an internal error; the service's log tells more"
-# The name under which gRPC health says whether the process is worth keeping: always, as long as it answers at all.
+# The name under which gRPC health says whether the process is worth keeping: as long as it answers at all.
 ALIVE = "alive"
 _QUIET = "/grpc."  # health checks and reflection would drown the log
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -237,7 +238,7 @@ async def serve_transcoder(config: TranscoderConfig) -> AsyncIterator[int]:
         room = build(config, await open_stores(config, client), client, channel)
         async with (
             serve(config.grpc_address, room.register, services=SERVICES, grace_s=config.shutdown_grace_s) as (
-                _,
+                health,
                 port,
             ),
             room.live.running(),  # ends before the server does: a push would hold up its end
@@ -247,6 +248,8 @@ async def serve_transcoder(config: TranscoderConfig) -> AsyncIterator[int]:
             try:
                 yield port
             finally:
+                await health.set_serving(False)
+                await asyncio.sleep(config.drain_s)  # publishers and callers are led elsewhere by now
                 room.transcoding.jobs.stop()
 
 

@@ -109,6 +109,9 @@ class TranscoderConfig(ServiceConfig):
     live_hold_s: Annotated[float, Field(ge=20, le=3600)] = 60.0
     """How long live media are held while storage, NATS or the distributor is away, seconds, 20 to 3,600."""
 
+    drain_s: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """How long to answer NOT_SERVING before a stop, so that callers move on, seconds, 0 to 60."""
+
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1), AfterValidator(_require_names)] = NAMED_RUNGS
     """Rungs that jobs choose from, at least 1: a JSON list of {name, width_pixels, height_pixels, video_bps}.
 
