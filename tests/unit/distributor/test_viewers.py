@@ -210,6 +210,18 @@ class TestNames:
         assert session is not None
         assert (ids(film, T0), film.views_count, session.segments_count) == (["of-v"], 1, 2)
 
+    def test_viewers_at_one_address_that_say_nothing_stay_two(self) -> None:
+        audiences = Audiences(TERMS)
+        audiences.ask([join("v"), join("w")], time=T0)
+        audiences.report(sent(sample("at", joined_session_id="of-v")), time=T0)
+        audiences.report(sent(sample("at", joined_session_id="of-w"), number=1), time=T0)
+        audiences.report(sent(sample("at"), number=2), time=T0)
+        first, second = (audiences.of("film").session_of(viewer_id, T0) for viewer_id in ("v", "w"))
+        assert first is not None
+        assert second is not None
+        assert (first.segments_count, second.segments_count) == (1, 2)
+        assert (first.names, second.names) == (("of-v",), ("of-w", "at"))
+
     def test_a_second_page_with_an_old_link_is_the_viewer_who_joined_again(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v", session_id="old")], time=T0)
@@ -301,7 +313,7 @@ class TestGateways:
 class TestStates:
     @given(st.data())
     def test_a_state_and_the_rest_come_to_the_same_as_everything(self, data: st.DataObject) -> None:
-        story = data.draw(st.lists(_events(), max_size=12))
+        story = _with_fresh_ids(data.draw(st.lists(_events(), max_size=12)))
         cut = data.draw(st.integers(0, len(story)))
         whole, resumed = Audiences(TERMS), Audiences(TERMS)
         time = T0
@@ -349,6 +361,11 @@ def _samples() -> st.SearchStrategy[Sample]:
     )
 
 
+def _samples_of_a_place() -> st.SearchStrategy[Sample]:
+    joined = st.sampled_from(["j1", "j2", "j3", "x", "at", ""])
+    return st.builds(sample, st.sampled_from(["at", "j1", "v1"]), joined_session_id=joined)
+
+
 def _events() -> st.SearchStrategy[tuple[Command | Report, float]]:
     viewers = st.sampled_from(["v1", "v2", "v3"])
     commands = st.one_of(
@@ -360,10 +377,20 @@ def _events() -> st.SearchStrategy[tuple[Command | Report, float]]:
     )
     reports = st.builds(
         lambda samples, number: sent(*samples, number=number),
-        st.lists(_samples(), max_size=4),
+        st.lists(st.one_of(_samples(), _samples_of_a_place()), max_size=4),
         st.integers(0, 50),
     )
     return st.tuples(st.one_of(commands, reports), st.sampled_from([0.0, 1.0, 6.0, 11.0, 4_000.0]))
+
+
+def _with_fresh_ids(story: Sequence[tuple[Command | Report, float]]) -> Sequence[tuple[Any, float]]:
+    """A session's id is made for one join alone."""
+    joined_ids = [event.session_id if isinstance(event, Join) else "" for event, _ in story]
+    return [
+        step
+        for index, step in enumerate(story)
+        if not joined_ids[index] or joined_ids[index] not in joined_ids[:index]
+    ]
 
 
 def _apply(audiences: Audiences, event: Command | Report, time: float) -> object:

@@ -7,12 +7,13 @@ whenever it is looked for; so the fold may remove it late, and readers leave it 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from distributor.domain import session as sessions
 from distributor.domain.session import Ended, Session
+from distributor.domain.session_table import SessionTable
 from distributor.domain.totals import Totals, VariantTotals
 from distributor.domain.views import Adapt, Join, Leave, Sample, Served, Terms
 
@@ -56,13 +57,7 @@ class Audience:
         self.cache_hits_count = totals.cache_hits_count
         self.cache_misses_count = totals.cache_misses_count
         self.variants = dict(totals.variants)
-        self._present = OrderedDict((one.session_id, one) for one in present)
-        self._past = OrderedDict((one.session.session_id, one) for one in past)
-        self._ids = {name: one.session_id for one in self._sessions() for name in one.names}
-        self._viewers = {one.viewer_id: one.session_id for one in present}
-        self._joined_ids = {one.session_id for one in present if one.joined}
-
-    # What can be read
+        self._table = SessionTable(present, past)
 
     @property
     def totals(self) -> Totals:
@@ -86,28 +81,23 @@ class Audience:
 
     def held(self) -> tuple[Sequence[Session], Sequence[Ended]]:
         """List all sessions that are held: open, and over."""
-        return tuple(self._present.values()), tuple(self._past.values())
+        return tuple(self._table.present()), tuple(self._table.past())
 
     def present(self, now: float) -> Iterator[Session]:
         """Go through the sessions that are open at an instant."""
         open_since = now - self._terms.timeout_s
-        return (one for one in self._present.values() if one.seen_time > open_since)
+        return (one for one in self._table.present() if one.seen_time > open_since)
 
     def present_count(self, now: float) -> int:
         """Count the sessions that are open at an instant."""
-        over_count = 0
-        for one in self._present.values():  # the longest unheard of come first
-            if one.seen_time > now - self._terms.timeout_s:
-                break
-            over_count += 1
-        return len(self._present) - over_count
+        open_since = now - self._terms.timeout_s
+        over = takewhile(lambda one: one.seen_time <= open_since, self._table.present())
+        return self._table.present_count - sum(1 for _ in over)
 
     def session_of(self, viewer_id: str, now: float) -> Session | None:
         """Find a viewer's open session."""
-        session = self._present.get(self._viewers.get(viewer_id, ""))
+        session = self._table.of_viewer(viewer_id)
         return session if session and session.seen_time > now - self._terms.timeout_s else None
-
-    # What may happen
 
     def join(self, ask: Join, time: float) -> Session | Refused:
         """Let a viewer in; one who is there already keeps the session.
@@ -118,7 +108,7 @@ class Audience:
         known = self.session_of(ask.viewer_id, time)
         if known and known.joined:
             return self._keep(sessions.joined_again(known, time))
-        if len(self._joined_ids) >= ask.limit:
+        if self._table.joined_count >= ask.limit:
             return Refused(limit=ask.limit)
         if known:
             return self._keep(sessions.joined_again(known, time))
@@ -131,7 +121,7 @@ class Audience:
         """Let a viewer go; None: there is no such viewer."""
         self.expire(time)
         session = self.session_of(ask.viewer_id, time)
-        return self._end(session, end_time=time, left=True) if session else None
+        return self._table.end(session, end_time=time, left=True) if session else None
 
     def adapt(self, ask: Adapt, time: float) -> Session | None:
         """Note what a viewer was told to play; None: there is no such viewer."""
@@ -150,30 +140,18 @@ class Audience:
     def expire(self, time: float) -> None:
         """End the sessions of which nothing was heard for too long."""
         timeout_s = self._terms.timeout_s
-        while self._present:
-            longest = next(iter(self._present.values()))
+        while longest := next(self._table.present(), None):
             if longest.seen_time + timeout_s > time:
                 break
-            self._end(longest, end_time=longest.seen_time + timeout_s, left=False)
-        while self._past:
-            oldest = next(iter(self._past.values()))
-            if oldest.end_time + RESUME_S > time and self._held_count <= self._terms.limit_count:
+            self._table.end(longest, end_time=longest.seen_time + timeout_s, left=False)
+        while oldest := next(self._table.past(), None):
+            if oldest.end_time + RESUME_S > time and self._table.held_count <= self._terms.limit_count:
                 break
-            self._drop(oldest.session)
-
-    # How
+            self._table.drop(oldest.session)
 
     @property
     def _is_full(self) -> bool:
-        return len(self._present) >= self._terms.limit_count
-
-    @property
-    def _held_count(self) -> int:
-        return len(self._present) + len(self._past)
-
-    def _sessions(self) -> Iterator[Session]:
-        yield from self._present.values()
-        yield from (one.session for one in self._past.values())
+        return self._table.present_count >= self._terms.limit_count
 
     def _count(self, sample: Sample, time: float) -> None:
         self.cache_hits_count += sample.cache_hits_count
@@ -185,83 +163,46 @@ class Audience:
 
     def _session_for(self, sample: Sample, time: float) -> Session | None:
         """Find the session of a sample, or begin it; None: it counts for nobody."""
-        own_id = self._ids.get(sample.session_id)
-        if own_id and own_id in self._present and not sample.joined_session_id:  # nearly always
-            return self._present[own_id]
+        own = self._table.find(own_id := self._table.id_of(sample.session_id))
+        if own and not sample.joined_session_id:
+            return own
         other = sample.joined_session_id or sample.session_id
-        session_id = self._ids.get(other) or own_id or other
-        session = self._present.get(session_id)
+        session_id = self._table.id_of(other) or own_id or other
+        session = self._table.find(session_id)
         if session is None and sample.got_something:
             session = self._resumed(session_id, time)
         if session is None:
             return None
-        if own_id and own_id in self._present and own_id != session.session_id:
-            session = self._absorbed(session, own_id)
-        return self._named(session, other, sample.session_id)
+        if own and own.session_id != session.session_id and not own.joined:
+            session = self._absorbed(session, own, views_count=1)
+        return self._table.named(session, other, sample.session_id)
 
     def _resumed(self, session_id: str, time: float) -> Session | None:
         """Open a session again, or a new one."""
-        over = self._past.get(session_id)
+        over = self._table.find_over(session_id)
         if over is None:
             return self._begun(session_id, time)
         if over.left and time < over.end_time + self._terms.timeout_s:
             return None  # what was still on its way
-        if newer_id := self._viewers.get(over.session.viewer_id):
-            return self._absorbed(self._present[newer_id], session_id)
-        if self._is_full:
-            return None
-        del self._past[session_id]
-        return over.session
+        if newer := self._table.of_viewer(over.session.viewer_id):
+            return self._absorbed(newer, over.session, views_count=0)
+        return None if self._is_full else over.session
 
     def _begun(self, session_id: str, time: float) -> Session | None:
+        if known := self._table.of_viewer(session_id):
+            return known  # a player that calls its session by the viewer's name
         if self._is_full:
             return None
         self.views_count += 1
         return sessions.begun(session_id, time)
 
-    def _absorbed(self, session: Session, other_id: str) -> Session:
-        """Make one session of two; of two that were open at one time, only one is a view."""
-        over = self._past.get(other_id)
-        other = over.session if over else self._present[other_id]
-        self._drop(other)
-        self.views_count -= 0 if over else 1
+    def _absorbed(self, session: Session, other: Session, *, views_count: int) -> Session:
+        """Make one session of two, which had been counted as `views_count` views too many."""
+        self._table.drop(other)
+        self.views_count -= views_count
         return sessions.united(session, other)
 
-    def _named(self, session: Session, *names: str) -> Session:
-        """Let a session be known by further names."""
-        fresh = [name for name in dict.fromkeys(names) if name not in session.names]
-        return sessions.also_named(session, fresh) if fresh else session
-
     def _keep(self, session: Session) -> Session:
-        """Hold a session, as the one heard of last."""
-        known = self._present.get(session.session_id)
-        if known is None or known.names != session.names:
-            self._ids.update(dict.fromkeys(session.names, session.session_id))
-            self._viewers.setdefault(session.viewer_id, session.session_id)
-        if session.joined:
-            self._joined_ids.add(session.session_id)
-        self._present[session.session_id] = session
-        self._present.move_to_end(session.session_id)
-        self.peak_count = max(self.peak_count, len(self._present))
+        self._table.keep(session)
+        self.peak_count = max(self.peak_count, self._table.present_count)
         return session
-
-    def _end(self, session: Session, *, end_time: float, left: bool) -> Ended:
-        ended = Ended(session=session, end_time=end_time, left=left)
-        del self._present[session.session_id]
-        self._joined_ids.discard(session.session_id)
-        self._forget_viewer(session)
-        self._past[session.session_id] = ended
-        return ended
-
-    def _drop(self, session: Session) -> None:
-        self._present.pop(session.session_id, None)
-        self._joined_ids.discard(session.session_id)
-        self._past.pop(session.session_id, None)
-        self._forget_viewer(session)
-        for name in session.names:
-            if self._ids.get(name) == session.session_id:
-                del self._ids[name]
-
-    def _forget_viewer(self, session: Session) -> None:
-        if self._viewers.get(session.viewer_id) == session.session_id:
-            del self._viewers[session.viewer_id]

@@ -82,6 +82,11 @@ def also_named(session: Session, names: Sequence[str]) -> Session:
     return replace(session, names=(*session.names, *names)[:_NAMES_LIMIT])
 
 
+def without_name(session: Session, name: str) -> Session:
+    """Let a session be known by a name no more."""
+    return replace(session, names=tuple(one for one in session.names if one != name))
+
+
 def told(session: Session, variant_id: str, time: float) -> Session:
     """Note which rendition a session was told to play."""
     return replace(session, seen_time=time, variant_id=variant_id, played_time=time)
