@@ -21,7 +21,10 @@ import grpc
 from weir.abr.v1 import abr_pb2 as pb
 from weir.abr.v1 import abr_pb2_grpc
 
-from gateway import PLAYLIST, ROUND_S, SEGMENT, Measure, ask, find_tool, median, running_gateway
+# Beside this file stands only a part of what is needed: look from the project's root.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.gateway import PLAYLIST, ROUND_S, SEGMENT, Measure, ask, find_tool, median, running_gateway
 
 ROUNDS, LEAST_RATIO = 12, 0.9
 KEYS = (

@@ -10,7 +10,7 @@ from chassis.errors import InvalidArgument
 from hls_gateway.domain.playlist.cohort import EVERYBODY, Cohort
 from hls_gateway.domain.playlist.multivariant import advertised_bps, render_multivariant
 from hls_gateway.routes import find_cohort, find_session, find_throughput_bps
-from support.playlists import a_segment, a_stream, a_video, an_audio, iframes, timeline_of
+from support.playlists import a_segment, a_video, an_audio, iframes, timeline_of
 
 RUNGS = {
     "VeryLow": (500_000, 240),
@@ -19,7 +19,6 @@ RUNGS = {
     "High": (4_000_000, 1080),
 }
 TIMELINE = timeline_of(
-    a_stream(),
     an_audio(),
     a_segment(0, "audio"),
     *(a_video(name, target_bps=bps, height_pixels=height) for name, (bps, height) in RUNGS.items()),

@@ -10,7 +10,7 @@ import pytest
 from hls_gateway.domain.playlist.cohort import Cohort
 from hls_gateway.domain.playlist.multivariant import render_multivariant
 from hls_gateway.domain.steering import Pathway, Steering, prioritize, render_manifest
-from support.playlists import a_segment, a_stream, a_video, an_audio, iframes, timeline_of
+from support.playlists import a_segment, a_video, an_audio, iframes, timeline_of
 
 INCARNATION = "3f2a9c01"
 
@@ -22,7 +22,7 @@ def pathway(pathway_id: str, weight: float = 1.0, *, base_url: str = "", healthy
 EDGE = pathway("edge", 3.0)
 CDN = pathway("cdn", 1.0, base_url="https://cdn.example.com:444/weir/")
 TIMELINE = timeline_of(
-    a_stream(), a_video(), an_audio(), a_segment(0, "High", iframes=iframes(1000)), a_segment(0, "audio")
+    a_video(), an_audio(), a_segment(0, "High", iframes=iframes(1000)), a_segment(0, "audio")
 )
 
 

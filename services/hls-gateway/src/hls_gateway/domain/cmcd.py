@@ -20,8 +20,10 @@ MOST_KEYS = 64
 _REMEMBERED_COUNT, _REMEMBERED_BYTES = 8192, 80
 
 _ARGUMENT = b"CMCD="
-# As players write it behind another key, in queries and in headers, and what ends it.
-_SIDS = ((b"%2Csid%3D%22", b"%22"), (b',sid="', b'"'))
+_NEXT_ARGUMENT = b"&" + _ARGUMENT
+# As players write it behind another key, in queries and in headers.
+_SID, _HEADER_SID = b"%2Csid%3D%22", b',sid="'
+_SID_BYTES = len(_SID)
 _HEADERS = (b"cmcd-session", b"cmcd-object", b"cmcd-request", b"cmcd-status")
 # A pair as it stands before a comma, when a comma may also stand within quotes (RFC 8941 3).
 _PAIR = re.compile(rb'((?:[^",]|"(?:[^"\\]|\\.)*")+)(?:,|\Z)', re.DOTALL)
@@ -77,7 +79,7 @@ def find_cmcd(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
 
     Nothing is read yet, since most of it never need be: `parse_cmcd` does that, and `find_session_id`.
     """
-    if _ARGUMENT in query and (query.startswith(_ARGUMENT) or b"&" + _ARGUMENT in query):
+    if _NEXT_ARGUMENT in query or query.startswith(_ARGUMENT):
         return query
     session, media, asked, status = _HEADERS
     if session in headers or media in headers or asked in headers or status in headers:
@@ -88,17 +90,20 @@ def find_cmcd(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
 
 def find_session_id(query: bytes) -> str:
     """Read `sid` alone of what `find_cmcd` found, as an id of ours; empty: it is not said."""
-    for sid, quote in _SIDS:
-        start = query.find(sid) + len(sid)
-        end = query.find(quote, start)
-        if start >= len(sid) and end > start:
-            return _session_ids[query[start:end]]
+    start = query.find(_SID)
+    if start >= 0:
+        start += _SID_BYTES
+        return _session_ids[query[start : query.find(b"%22", start)]]
+    start = query.find(_HEADER_SID)
+    if start >= 0:
+        start += len(_HEADER_SID)
+        return _session_ids[query[start : query.find(b'"', start)]]
     return parse_cmcd(query).session_id
 
 
 def parse_cmcd(query: bytes) -> Cmcd:
     """Read what `find_cmcd` found; the escapes of what is remembered need not be undone."""
-    start = 0 if query.startswith(_ARGUMENT) else query.find(b"&" + _ARGUMENT) + 1
+    start = 0 if query.startswith(_ARGUMENT) else query.find(_NEXT_ARGUMENT) + 1
     text = query[start + len(_ARGUMENT) :].partition(b"&")[0]
     if len(text) > MOST_BYTES:
         return _refused()
