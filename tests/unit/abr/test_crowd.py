@@ -31,7 +31,7 @@ def test_the_idle_are_forgotten() -> None:
     crowd.add(fresh)
     assert crowd.expire(NOW_S + 61) == 1
     assert list(crowd) == [fresh]
-    assert crowd.of_stream("film") == ()
+    assert crowd.of_stream("film") == {}
 
 
 def test_a_viewer_replaces_its_namesake_of_the_same_stream_only() -> None:

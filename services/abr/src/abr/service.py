@@ -127,7 +127,7 @@ class Adaptation:
         if viewer_id:
             tally.add(await self._require(stream, viewer_id))
             return stream, tally.stats(stream)
-        measured = [viewer for viewer in self._viewers.of_stream(stream) if viewer.is_measured]
+        measured = [viewer for viewer in self._viewers.heard_of(stream) if viewer.is_measured]
         for count, viewer in enumerate(measured, start=1):
             tally.add(viewer)
             if count % TALLY_COUNT == 0:

@@ -76,12 +76,15 @@ class Intake:
             return None
 
     def _fold(self, stream: Stream, measured: Sequence[Measured]) -> int:
-        count, now_s, known = 0, self._now(), self._viewers.known
+        count, now_s, known = 0, self._now(), self._viewers.all_known(stream)
         for viewer_id, sample in measured:
-            if viewer := known(stream, viewer_id):
-                count += self._take(viewer, sample, now_s)
-            else:
+            viewer = known.get(viewer_id)
+            if viewer is None or viewer.stream is not stream:
                 count += self._welcome(stream, viewer_id, sample, now_s)
+            elif viewer.take(sample, now_s):
+                count += 1
+                if viewer.undecided >= DUE:
+                    self._decider.decide_soon(viewer)
         return count
 
     def _take(self, viewer: Viewer, sample: Sample, now_s: float) -> bool:
@@ -91,6 +94,8 @@ class Intake:
         return counts
 
     def _welcome(self, stream: Stream, viewer_id: str, sample: Sample, now_s: float) -> bool:
+        if viewer := self._viewers.known(stream, viewer_id):
+            return self._take(viewer, sample, now_s)
         if not VIEWER_ID.fullmatch(viewer_id):
             return False
         if self._viewers.may_remember and len(self._waiting) < WAITING_COUNT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from abr.domain.viewer import Viewer
 
@@ -37,9 +37,9 @@ class Crowd:
         """Look a viewer up."""
         return self._streams.get(stream_id, _NOBODY).get(viewer_id)
 
-    def of_stream(self, stream_id: str) -> Sequence[Viewer]:
-        """All viewers of a stream."""
-        return tuple(self._streams.get(stream_id, {}).values())
+    def of_stream(self, stream_id: str) -> Mapping[str, Viewer]:
+        """All viewers of a stream by their ids, as they are now."""
+        return self._streams.get(stream_id, _NOBODY)
 
     def add(self, viewer: Viewer) -> None:
         """Take a viewer in, in the place of one of the same name."""

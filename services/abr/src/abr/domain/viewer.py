@@ -198,7 +198,8 @@ class Viewer:
             duration_s = duration_s or stream.segment_s
             self.msn = msn
         asked_s = end_s - sample.transfer_s
-        self._note_start(sample, asked_s, end_s)
+        if sample.startup or self._asked_s:
+            self._note_start(sample, asked_s, end_s)
         self._reckon(sample, asked_s, end_s, duration_s)
         self._play(place, duration_s, 1.0 if msn is not None else duration_s / stream.segment_s)
         if sample.transfer_s > 0 and sample.size_bytes > 0:
@@ -217,42 +218,43 @@ class Viewer:
 
     def _reckon(self, sample: Sample, asked_s: float, end_s: float, duration_s: float) -> None:
         """Bring the buffer to the end of a transfer; what it fell short of may have been a stall."""
-        if end_s <= self._level_time_s:
+        since_s = self._level_time_s
+        if end_s <= since_s:
             return  # the player has said since what it holds
-        if asked_s >= self._level_time_s:
-            self._drain(asked_s - self._level_time_s)
+        level_s = self._level_s
+        if asked_s >= since_s:
+            level_s -= self._speed_ratio * (asked_s - since_s)
+            since_s = asked_s
+            if level_s < 0:
+                self._short_s -= level_s
+                level_s = 0.0
             if sample.buffer_s >= 0:
-                self.note_buffer(sample.buffer_s, asked_s)
-            self._level_time_s = asked_s
+                level_s = sample.buffer_s
         if sample.starved:
             self.note_stall()
+        if not sample.startup:  # who starts does not play yet
+            level_s -= sample.speed_ratio * (end_s - since_s)
         self._short_s = 0.0
-        self._speed_ratio = 0.0 if sample.startup else sample.speed_ratio
-        self._drain(end_s - self._level_time_s)
+        if level_s < 0:
+            self._short_s, level_s = -level_s, 0.0
         self._speed_ratio = sample.speed_ratio
-        self.note_buffer(sample.after_s if sample.after_s >= 0 else self._level_s + duration_s, end_s)
-
-    def _drain(self, elapsed_s: float) -> None:
-        left_s = self._level_s - self._speed_ratio * elapsed_s
-        if left_s < 0:
-            self._short_s -= left_s
-            left_s = 0.0
-        self._level_s = left_s
+        self.note_buffer(sample.after_s if sample.after_s >= 0 else level_s + duration_s, end_s)
 
     def _play(self, place: int, duration_s: float, segments: float) -> None:
-        rate_bps = self.stream.ladder[place].rate_bps
-        if self.played not in {NOWHERE, place}:
-            self.experience.note_switch(self.stream.ladder[self.played].rate_bps, rate_bps)
+        ladder = self.stream.ladder
+        rate_bps = ladder[place].rate_bps
+        if self.played != place:
+            if self.played != NOWHERE:
+                self.experience.note_switch(ladder[self.played].rate_bps, rate_bps)
+            self.played = place
         self.experience.note_media(rate_bps, duration_s, segments)
-        self.current = self.played = place
+        self.current = place
         self.undecided += segments
 
     def _note_start(self, sample: Sample, asked_s: float, end_s: float) -> None:
         """The first frame is there with the last of the objects that the player could not start without."""
         if self.played == NOWHERE and sample.startup:
             self._asked_s = asked_s
-        if not self._asked_s:
-            return
         if sample.startup:
             self._started_s = end_s
         else:
