@@ -14,8 +14,8 @@ from abr.domain.decision import decide
 from abr.domain.estimators import reckon_buffer
 from abr.domain.view import Download, Policy, Rung, View
 
-REMEMBERED = 10
-"""Downloads that a view holds."""
+REMEMBERED = 12
+"""Downloads that a view holds, as the service's do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,8 @@ class TwoSpeed:
     and a spread, learnt from the forecast's errors.
     """
 
+    window_count: int = 10
+    """Downloads that are looked at, the newest."""
     fast_half_life: float = 0.62
     """Downloads after which one counts half."""
     slow_half_life: float = 3.5
@@ -69,7 +71,8 @@ class TwoSpeed:
 
     def forecast(self, downloads: Sequence[Download]) -> Forecast | None:
         """Forecast the next throughput; None without downloads."""
-        logs = [math.log(throughput_bps(download)) for download in downloads if download.size_bytes > 0]
+        known = [download for download in downloads if download.size_bytes > 0]
+        logs = [math.log(throughput_bps(download)) for download in known[-self.window_count :]]
         if not logs:
             return None
         fast, slow = _Mean(logs[0], self.fast_half_life), _Mean(logs[0], self.slow_half_life)
