@@ -14,6 +14,8 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from weir.distributor.v1 import distributor_pb2 as api
+from weir.distributor.v1 import distributor_pb2_grpc
 from weir.timeline.v1 import timeline_pb2 as pb
 from weir.timeline.v1 import timeline_pb2_grpc
 
@@ -67,7 +69,7 @@ def processes(server: NatsServer, count: int, **settings: str) -> Iterator[list[
 @asynccontextmanager
 async def channel_to(process: Process) -> AsyncIterator[grpc.aio.Channel]:
     async with open_channel(process.address) as channel:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await channel.channel_ready()
         yield channel
 
@@ -97,6 +99,28 @@ async def test_a_killed_distributor_takes_nothing_with_it(nats_server: NatsServe
             resumed = pb.WatchRequest(stream_id="film", after_sequence=place)
             rest = await watch_until(living, resumed, sequence=last)
             assert [*msns_of(seen), *msns_of(rest)] == [0, 1, 2]
+
+
+async def test_viewers_outlive_the_distributor_that_let_them_in(nats_server: NatsServer) -> None:
+    """Also one that starts only then knows them, and a report that was not acknowledged counts once."""
+    with processes(nats_server, 1) as (doomed,):
+        async with channel_to(doomed) as channel:
+            await open_writer(timeline_pb2_grpc.TimelineServiceStub(channel))
+            dying: Any = distributor_pb2_grpc.DistributionServiceStub(channel)
+            joined = await dying.JoinStream(api.JoinStreamRequest(stream_id="film", viewer_id="v"))
+            sample = api.DeliverySample(
+                stream_id="film", session_id=joined.session_id, segments_count=1, size_bytes=7
+            )
+            report = api.ReportDeliveriesRequest(gateway="g", report_number=1, samples=[sample])
+            await dying.ReportDeliveries(iter([report]))
+            doomed.process.kill()
+        with processes(nats_server, 1) as (other,):
+            async with channel_to(other) as channel:
+                living: Any = distributor_pb2_grpc.DistributionServiceStub(channel)
+                await living.ReportDeliveries(iter([report]))
+                left = await living.LeaveStream(api.LeaveStreamRequest(stream_id="film", viewer_id="v"))
+    assert left.session_id == joined.session_id
+    assert (left.segments_received, left.bytes_received) == (1, 7)
 
 
 async def test_a_stopping_distributor_says_so_before_it_stops(nats_server: NatsServer) -> None:
