@@ -323,15 +323,6 @@ async def becomes_healthy(stub: Any) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def test_what_is_not_built_yet_says_so(distributor: Distributor) -> None:
-    calls = [distributor.distribution.DeliverSegment(api.DeliverSegmentRequest(stream_id="film"))]
-    for call in calls:
-        with pytest.raises(errors.Unimplemented, match="yet") as answer:
-            async with peer_errors():
-                await call
-        assert answer.value.reason == "NOT_BUILT_YET"
-
-
 async def test_ledgers_keep_to_the_room_they_have(nats_server: NatsServer) -> None:
     async with running_distributor(nats_server.url, ledger_limit_bytes=100_000) as replica:
         writer = await open_writer(replica.timeline)
