@@ -23,7 +23,6 @@ MAX_COUNT = 1_000
 MAX_BYTES = 2**40
 _MAX_TRANSFER_MS = MAX_TRANSFER_S * 1e3
 _new = tuple.__new__  # a third of the time that Sample() takes
-_NOT_TOLD = (Sample._field_defaults["latency_s"], Sample._field_defaults["after_s"])
 
 
 @dataclass(slots=True)
@@ -94,6 +93,7 @@ def _read(message: pb.Sample, oldest_s: float, newest_s: float) -> Sample | None
             speed_ratio if speed_ratio or message.HasField("playback_rate_ratio") else 1.0,
             message.starved,
             message.startup,
-            *_NOT_TOLD,
+            0.0,  # latency_s and after_s: not told
+            -1.0,
         ),
     )
