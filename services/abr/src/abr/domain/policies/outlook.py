@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-STEADY_SEGMENT_S = 4.0
-"""The literature weighs a segment's rate against a stall's seconds with segments of this length."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
@@ -37,6 +34,8 @@ class Model:
     """How far the forecast follows what came."""
     bias: float = -0.12
     """Logarithm of what comes in the middle, over what was forecast: estimates are a little bright."""
+    long_buffer_s: float = 30.0
+    """Below this target the bias fades: a short buffer outlasts no long low, and caution only costs rate."""
     return_ratio: float = 0.15
     """How far a forecast returns, per segment, to the middle of the ladder: bad times and good ones end."""
     change_cost: float = 1.18
@@ -119,20 +118,20 @@ class Outlook:
     def _fetch(self, rate_mbps: float, level: int) -> _Fetch:
         """Tell what comes of fetching a rung at a forecast: for each factor, and from each buffer."""
         scene, model = self._scene, self._model
-        length = scene.segment_s / STEADY_SEGMENT_S
-        stay, patience = (1 - model.return_ratio) ** length, model.patience**length
+        bias = model.bias * min(scene.target_s / model.long_buffer_s, 1.0)
         log_forecast = self._lowest + level * self._step
-        rewards = [rate_mbps * length] * model.buffers_count
+        rewards = [rate_mbps] * model.buffers_count
         branches = []
         for deviation, probability in model.factors:
-            log_factor = scene.spread * deviation + model.bias
+            log_factor = scene.spread * deviation + bias
             fetch_s = scene.segment_s * rate_mbps / math.exp(log_forecast + log_factor) + model.latency_s
             stalls_s = [max(fetch_s - buffer_s, 0.0) for buffer_s in self._buffers_s]
             cost = probability * scene.rates_mbps[-1]
             rewards = [reward - cost * stall_s for reward, stall_s in zip(rewards, stalls_s, strict=True)]
-            log_next = self._middle + stay * (log_forecast + model.follow_ratio * log_factor - self._middle)
+            log_next = log_forecast + model.follow_ratio * log_factor
+            log_next += model.return_ratio * (self._middle - log_next)
             next_level, up = self._level(log_next)
-            weight = probability * patience
+            weight = probability * model.patience
             places = [
                 self._place(max(buffer_s - fetch_s, 0.0) + scene.segment_s) for buffer_s in self._buffers_s
             ]
