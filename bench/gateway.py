@@ -243,6 +243,7 @@ def running_gateway(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int
         "WEIR_HTTP_ADDRESS": f"127.0.0.1:{port}",
         "WEIR_GRPC_ADDRESS": "127.0.0.1:0",
         "WEIR_DISTRIBUTOR_ADDRESS": f"127.0.0.1:{distributor_port}",
+        "WEIR_ABR_ADDRESS": os.environ.get("WEIR_ABR_ADDRESS", f"127.0.0.1:{distributor_port}"),
         "WEIR_STORAGE_URL": (folder / "objects").as_uri(),
         "WEIR_LOG_LEVEL": "warning",
     }

@@ -115,8 +115,10 @@ class GatewaySite:
         path, _, query = request.target.partition(b"?")
         try:
             route = find_route(path)
-            if isinstance(route, PageRoute | ProbeRoute):
-                return self._page(request, route) if isinstance(route, PageRoute) else self._probe(route)
+            if isinstance(route, PageRoute):
+                return self._page(request, route)
+            if isinstance(route, ProbeRoute):
+                return self._probe(route)
         except WeirError as error:
             return refused(request, error)
         return self._audience.count(request, route, query, self._stream_answer(request, route, query))
@@ -148,7 +150,7 @@ class GatewaySite:
     def _playlist_query(self, route: PlaylistRoute, query: bytes) -> Query:
         """Read a query; that of a multivariant playlist may also say whom it is for."""
         asked = find_query(query)
-        if route.name.file_name != MULTIVARIANT:
+        if route.name.rendition_id or route.name.file_name != MULTIVARIANT:
             return asked
         cohort, steering = find_cohort(query), self._pathways.steering
         if steering.is_offered:
@@ -334,7 +336,7 @@ def _playlist_answer(
     request: Request, edition: Edition[Content], name: PlaylistName, query: Query
 ) -> Response | Held:
     """Answer with a playlist as it is, or hold the request until it has what was asked for."""
-    if query.cohort != EVERYBODY:
+    if query.cohort is not EVERYBODY:
         return edition.multivariant(name, query.cohort).answer(request)
     if query.msn is None:
         return edition.playlist(name, skip=query.skip).answer(request)

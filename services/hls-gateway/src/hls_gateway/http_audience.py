@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
+from hls_gateway.domain.cmcd import find_cmcd
 from hls_gateway.domain.cmsd import render_dynamic, render_static
-from hls_gateway.domain.names import MULTIVARIANT
+from hls_gateway.domain.names import MULTIVARIANT, STORYBOARD, SpriteName
 from hls_gateway.editions.edition import Edition
 from hls_gateway.routes import MediaRoute, PlaylistRoute, SteeringRoute, find_session, find_throughput_bps
 from hls_gateway.viewers.decisions import Decisions
@@ -24,6 +25,7 @@ from hls_gateway.webserver.messages import Answer, Later, Request, Response, Sen
 StreamRoute = PlaylistRoute | MediaRoute | SteeringRoute
 EditionNow = Callable[[str, str], Edition[Content] | None]
 
+_LEAST_FAILURE = int(HTTPStatus.BAD_REQUEST)
 # Whoever passed an answer on says so, and may keep it for others (RFC 9110 7.6.3, RFC 8586).
 _PASSED_ON = (b"via", b"cdn-loop")
 
@@ -61,10 +63,15 @@ class Audience:
         return answer
 
     def _count(self, request: Request, route: StreamRoute, query: bytes, response: Response) -> None:
-        failed = response.status >= HTTPStatus.BAD_REQUEST
+        failed = response.status >= _LEAST_FAILURE
         stream_id = route.stream_id
         if failed and self._edition_now(stream_id, "") is None:
             return  # nobody watches what there is not
+        if isinstance(route, PlaylistRoute) and (variant_id := route.name.rendition_id):  # most are of these
+            self._meter.visit(stream_id, variant_id, request.headers, request.client, query, failed)
+            return
+        if _is_preview(route) and not find_cmcd(request.headers, query):
+            return  # pictures are asked for past the player, by one who is a viewer already
         variant_id = route.variant_id
         session = self._meter.visit(stream_id, variant_id, request.headers, request.client, query, failed)
         if isinstance(route, MediaRoute):
@@ -95,3 +102,9 @@ class Audience:
             offered_bps = edition.advertised_bps(decision.variant_id) if edition else None
             head += f"cmsd-dynamic: {render_dynamic(max(decision.variant_bps, offered_bps or 0))}\r\n"
         return head.encode()
+
+
+def _is_preview(route: StreamRoute) -> bool:
+    if isinstance(route, MediaRoute):
+        return isinstance(route.name, SpriteName)
+    return isinstance(route, PlaylistRoute) and route.name.file_name == STORYBOARD

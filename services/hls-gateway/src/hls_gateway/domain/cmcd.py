@@ -79,10 +79,14 @@ def find_cmcd(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
 
     Nothing is read yet, since most of it never need be: `parse_cmcd` does that, and `find_session_id`.
     """
-    if _NEXT_ARGUMENT in query or query.startswith(_ARGUMENT):
+    if query and (_NEXT_ARGUMENT in query or query.startswith(_ARGUMENT)):
         return query
-    session, media, asked, status = _HEADERS
-    if session in headers or media in headers or asked in headers or status in headers:
+    if (
+        b"cmcd-session" in headers
+        or b"cmcd-object" in headers
+        or b"cmcd-request" in headers
+        or b"cmcd-status" in headers
+    ):
         found = b",".join([headers[name] for name in _HEADERS if name in headers])
         return _ARGUMENT + found.replace(b"%", b"%25").replace(b"&", b"%26")
     return b""
@@ -90,6 +94,8 @@ def find_cmcd(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
 
 def find_session_id(query: bytes) -> str:
     """Read `sid` alone of what `find_cmcd` found, as an id of ours; empty: it is not said."""
+    if b"sid" not in query:
+        return ""
     start = query.find(_SID)
     if start >= 0:
         start += _SID_BYTES

@@ -93,7 +93,7 @@ class Meter:
         """Tell whose request it is, and count it; an empty `variant_id`: it belongs to none."""
         said = find_cmcd(headers, query)
         session = self._sessions.find(stream_id, said, headers, client)
-        tally = session.tally(variant_id)
+        tally = session.tallies.get(variant_id) or session.tally(variant_id)
         tally.requests_count += 1
         if failed:
             tally.failed_requests_count += 1

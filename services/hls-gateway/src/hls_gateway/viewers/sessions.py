@@ -157,7 +157,9 @@ class Sessions:
         key: Key = (stream_id, (said and find_session_id(said)) or place_of(headers, client))
         session = self._sessions.get(key) or self._begin(key, headers, client)
         session.said = said
-        self.touch(session)
+        session.last_time = self._clock()
+        if session.is_told:
+            self.touch(session)
         return session
 
     def touch(self, session: Session) -> None:
