@@ -2,8 +2,9 @@
 
 A player is simulated segment by segment, and what it plays is weighed by the linear and the logarithmic QoE
 of the literature. The best possible is what dynamic programming finds that knows the whole trace. Recorded
-traces are read from ../shared/traces when that is there. The default's settings were found on every other one
-of those, and on other seeds of the made ones: all that is judged here was held out. `--all` takes all of it.
+traces are read from ../shared/traces when that is there. The search for the default's settings saw every other
+one of those, and other seeds of the made ones; judged are the rest (`--all`: all of it). The made ones are held
+out strictly; of the recorded ones' rest, the scores were looked at when a few last variants were compared.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def percent(of: Totals, measure: str, policy: str, seen: Seen) -> float:
 
 
 def _sets() -> dict[str, list[Trace]]:
-    """Find the recorded traces that no setting was found on, and make others."""
+    """Find the recorded traces that the search for settings did not see, and make others."""
     recorded = {
         path.stem.split("-", 1)[1]: read_traces(path)[1::2] for path in sorted(TRACES.glob("*.jsonl"))
     }
