@@ -122,6 +122,20 @@ async def test_part_comes_while_the_publisher_goes_on(source: bytes) -> None:
                 break
 
 
+async def test_source_whose_container_breaks_is_told_of_while_the_publisher_goes_on(tmp_path: Path) -> None:
+    """Two files on one connection: ffmpeg ends with status 0, and would leave the publisher to nobody."""
+    flags = ("-movflags", "+frag_keyframe+empty_moov")  # places count from the beginning of their own file
+    data = make(tmp_path, "mov", flags=flags)
+    far = (1 << 16).to_bytes(4, "big") + b"free" + bytes((1 << 16) - 8)
+    plan = await plan_head(data, "mov")
+    async with asyncio.timeout(30), ENCODER.encode(plan) as encode:
+        writing = asyncio.create_task(encode.write(data + far + data))
+        with pytest.raises(EncodeError, match="ended before its source"):
+            async for _ in encode.outputs():
+                pass
+        await writing
+
+
 async def test_a_rung_that_is_left_out_ends_with_its_segment(source: bytes) -> None:
     plan = await plan_head(source, "flv")
     made: list[LiveOutput] = []

@@ -91,6 +91,7 @@ class LiveEncode:
         self._run = LiveRun(plan)
         self._numbers = {rung.name: number for number, rung in enumerate(plan.ladder)}
         self._meter = meter
+        self._has_all = False
 
     async def write(self, data: bytes) -> None:
         """Hand on the next bytes of the source; wait while the encoder has enough.
@@ -102,6 +103,7 @@ class LiveEncode:
 
     async def finish(self) -> None:
         """End the source: the outputs end behind what was written."""
+        self._has_all = True
         self._process.end_input()
 
     @property
@@ -120,7 +122,8 @@ class LiveEncode:
         segments are shorter than usual. A slow taker holds the encoder up: memory stays flat.
 
         Raises:
-            EncodeError: ffmpeg failed or stalled, or made other frames than planned.
+            EncodeError: ffmpeg failed or stalled, or made other frames than planned; or it ended before its
+                source, as it does without another word where a container is broken.
         """
         exit_status = None
         try:
@@ -133,7 +136,7 @@ class LiveEncode:
                         yield media
                     self._meter.media_s = self._run.end_s
             exit_status = await self._process.wait()
-            _require_success(exit_status)
+            _require_success(exit_status, has_all=self._has_all)
             for media in self._run.finish():
                 yield media
         except (PackagingError, FfmpegStalledError, TimeoutError) as error:
@@ -142,9 +145,11 @@ class LiveEncode:
             ) from error
 
 
-def _require_success(exit_status: int) -> None:
+def _require_success(exit_status: int, *, has_all: bool) -> None:
     if exit_status:
         raise PackagingError(f"ffmpeg ended with status {exit_status}")
+    if not has_all:
+        raise PackagingError("ffmpeg ended before its source")
 
 
 class _Meter:
