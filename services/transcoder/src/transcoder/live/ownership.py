@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from chassis.errors import Conflict, FailedPrecondition, NotFound, Unavailable, WeirError
 from chassis.lifecycle import end_tasks
@@ -197,6 +198,7 @@ class Owners:
         ownership = Ownership(self._ledger, settings, opened, self._rules)
         keeping = asyncio.create_task(self._keep(ownership), name=f"keep {settings.stream_id}")
         self._owned[settings.stream_id] = (ownership, keeping)
+        keeping.add_done_callback(partial(self._forget, ownership))
         log.info("live stream taken over", **{STREAM: settings.stream_id}, epoch=opened.epoch)
         return ownership
 
@@ -239,6 +241,14 @@ class Owners:
                 else:
                     await self._finish(ownership)
         log.info("live stream given up", **{STREAM: ownership.stream_id}, epoch=ownership.opened.epoch)
+
+    def _forget(self, ownership: Ownership, keeping: asyncio.Task[None]) -> None:
+        """Hold a stream no more that is not kept any more; without signs of life nobody would hear of it."""
+        if not keeping.cancelled() and (error := keeping.exception()):
+            log.error("live stream not kept", exc_info=error, **{STREAM: ownership.stream_id})
+        ownership.lose(Unavailable("the stream is not kept here any more: connect again", reason="NOT_KEPT"))
+        if self._owned.get(ownership.stream_id, (None, None))[0] is ownership:
+            del self._owned[ownership.stream_id]
 
     async def _finish(self, ownership: Ownership) -> None:
         """Bring a stream that was stopped to its end; whoever stopped it makes good what fails here."""
