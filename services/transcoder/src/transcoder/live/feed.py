@@ -28,8 +28,8 @@ class Feed:
 
     @property
     def silent_s(self) -> float:
-        """How long nothing has come."""
-        return self._loop.time() - self._last_s
+        """How long nothing has come; who is kept waiting here is not silent."""
+        return 0.0 if self._size_bytes >= LIMIT_BYTES else self._loop.time() - self._last_s
 
     async def fill(self, pieces: AsyncIterator[bytes], *, silence_s: float) -> None:
         """Take everything from a publisher, as fast as it is taken from here, until either side ends it.
@@ -67,6 +67,8 @@ class Feed:
         return data
 
     async def _put(self, piece: bytes) -> None:
+        if not piece:  # to whoever takes it, it would be the end
+            return
         self._last_s = self._loop.time()
         self.first_time = self.first_time or self._clock()
         while self._size_bytes >= LIMIT_BYTES and not self._ended:
