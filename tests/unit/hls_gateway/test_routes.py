@@ -69,6 +69,10 @@ def test_a_path_has_its_route(path: str, route: Route) -> None:
         ("CMCD=bl%3D1200%2Cbr%3D4000&i=3f2a", "3f2a"),
         ("x=i&ii=3f2a&%69=3f2a", ""),
         ("CMCD=" + "a" * 300 + "&i=3f2a", "3f2a"),
+        ("i=3f2a&CMCD=bl%3D1200", "3f2a"),
+        ("x=1&CMCD=bl%3D1200&i=3f2a", "3f2a"),
+        ("XCMCD=1&i=3f2a", "3f2a"),
+        ("CMCD=i=4b", ""),
     ],
 )
 def test_a_query_names_an_incarnation_or_none(query: str, incarnation: str) -> None:

@@ -29,6 +29,7 @@ _PLAIN_PART = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _MOST_BPS, _MOST_HEIGHT_PIXELS = 2_000_000_000, 100_000
 _ARGUMENTS = frozenset({"i", "_HLS_msn", "_HLS_part", "_HLS_skip"})
+_CMCD = b"CMCD="
 _SESSION_ARGUMENT = frozenset({"session"})
 _COHORT_ARGUMENTS = frozenset({"first", "max_bps", "max_height"}) | _SESSION_ARGUMENT
 _THROUGHPUT_ARGUMENT = frozenset({"_HLS_throughput"})
@@ -121,7 +122,16 @@ def find_query(query: bytes) -> Query:
     Raises:
         InvalidArgument: It asks in a malformed way, or for a part without its segment.
     """
+    if _CMCD in query:  # never twice the same, and nothing that is asked for
+        query = _without_cmcd(query)
     return _remembered_query(query) if len(query) <= _REMEMBERED_BYTES else _parse_query(query)
+
+
+def _without_cmcd(query: bytes) -> bytes:
+    if query.startswith(_CMCD):
+        return query.partition(b"&")[2]
+    before, found, behind = query.partition(b"&" + _CMCD)
+    return b"&".join((before, behind.partition(b"&")[2])) if found else query
 
 
 def find_cohort(query: bytes) -> Cohort:
