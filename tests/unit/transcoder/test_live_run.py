@@ -14,7 +14,7 @@ from support.sources import make_audio, make_source, make_video
 from transcoder.domain.codecs import split_adts
 from transcoder.domain.fragment_writer import pack_fragment
 from transcoder.domain.fragments import FragmentReader, Sample
-from transcoder.domain.iframes import find_iframes
+from transcoder.domain.iframes import own_iframes
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.live_cutter import LiveOutput, LivePart, LiveRenditionEnd, LiveSegment
 from transcoder.domain.live_plan import LivePlan, plan_live
@@ -200,7 +200,7 @@ def test_iframes_are_found_again_in_a_segment_put_together_from_its_parts() -> N
         found: list[IFrameRange] = []
         for segment in segments_of(media, rendition_id):
             init = segment.rendition.init or b""
-            again = find_iframes(init, segment.data, segment.duration_s)
+            again = own_iframes(init, segment.data, segment.duration_s)
             assert [one.duration_s for one in again] == pytest.approx([1.0] * len(again), abs=0.51)
             assert [replace(one, duration_s=0) for one in again] == [
                 replace(one, duration_s=0) for one in segment.iframes

@@ -10,6 +10,7 @@ import pytest
 
 from chassis.errors import InvalidArgument, NotFound, OutOfRange
 from transcoder.domain.boxes import pack_box
+from transcoder.domain.iframes import Picture, fmp4_iframes, ts_iframes
 from transcoder.domain.live_timeline import StoredObject
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.plan import Container
@@ -23,7 +24,6 @@ from transcoder.domain.ready_feed import (
     join,
     require_number,
 )
-from transcoder.domain.ready_iframes import Picture, fmp4_iframes, ts_iframes
 from transcoder.domain.ready_segment import require_duration, require_fitting
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)

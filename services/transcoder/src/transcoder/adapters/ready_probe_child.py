@@ -18,9 +18,9 @@ import av.error
 
 from transcoder.adapters.probe_child import answer_under_limits, check_pixels, choose_streams
 from transcoder.adapters.probe_scan import DECODED_PACKETS, RefusalError, codec_name
+from transcoder.domain.iframes import Picture, fmp4_iframes, ts_iframes
 from transcoder.domain.packager import MediaKind
 from transcoder.domain.plan import Container
-from transcoder.domain.ready_iframes import Picture, fmp4_iframes, ts_iframes
 from transcoder.domain.ready_segment import Measured
 
 DEMUXERS = {Container.TS: "mpegts", Container.CMAF: "mov"}

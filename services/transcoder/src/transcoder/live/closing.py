@@ -11,7 +11,7 @@ from chassis.errors import NotFound
 from chassis.telemetry import MSN, RENDITION, STREAM, log
 from transcoder.domain.announce import StreamEnd
 from transcoder.domain.boxes import BoxError
-from transcoder.domain.iframes import find_iframes
+from transcoder.domain.iframes import own_iframes
 from transcoder.domain.live_timeline import PlacedSegment, Remains, StoredObject, close_runs
 from transcoder.domain.packager import IFrameRange
 from transcoder.live.ownership import Ownership
@@ -70,6 +70,6 @@ class Closing:
     async def _iframes(self, init: StoredObject, data: bytes, duration_s: float) -> tuple[IFrameRange, ...]:
         """Find the I-frames; none where the bytes tell of none."""
         try:
-            return find_iframes(await self._media.get(init.key), data, duration_s)
+            return own_iframes(await self._media.get(init.key), data, duration_s)
         except (NotFound, BoxError):
             return ()
