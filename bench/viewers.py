@@ -29,8 +29,12 @@ from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
 from weir.timeline.v1 import timeline_pb2 as pb
 from weir.timeline.v1 import timeline_pb2_grpc
 
+# Started as a script, this folder would stand for the root.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.ledger import entry_of_rendition, peak_memory_mib, running_distributor, running_nats
+
 from chassis.grpc_client import open_channel
-from ledger import entry_of_rendition, peak_memory_mib, running_distributor, running_nats
 
 STREAM = "match"
 VIEWERS_COUNT, AT_ONCE_COUNT = 10_000, 100

@@ -70,10 +70,12 @@ def containers(manifests: Iterable[Manifest]) -> Iterator[tuple[str, Mapping[str
 
 
 def environment(manifests: tuple[Manifest, ...], container: Mapping[str, Any]) -> dict[str, str]:
-    """What a container's ConfigMaps put into its environment."""
+    """What a container's ConfigMaps, and its own list, put into its environment."""
     maps = of_kind(manifests, "ConfigMap")
     names = [source["configMapRef"]["name"] for source in container["envFrom"] if "configMapRef" in source]
-    return {key: value for name in names for key, value in maps[name]["data"].items()}
+    own = {entry["name"]: entry.get("value", "") for entry in container.get("env", ())}
+    mapped = {key: value for name in names for key, value in maps[name]["data"].items()}
+    return {**mapped, **{name: value for name, value in own.items() if name.startswith("WEIR_")}}
 
 
 def _kustomization(combination: Combination) -> str:
