@@ -113,7 +113,9 @@ def render_query(words: Words) -> str:
 
 def render_headers(words: Words) -> Mapping[str, str]:
     """Write CMCD as headers."""
-    split = {name: {key: words[key] for key in keys if key in words} for name, keys in _HEADERS.items()}
+    split = {
+        name: {key: words[key] for key in keys if words.get(key, False)} for name, keys in _HEADERS.items()
+    }
     return {name: _render(said) for name, said in split.items() if said}
 
 
