@@ -57,8 +57,9 @@ def test_what_is_no_snapshot_brings_nobody_back(watching: Viewer) -> None:
     for data in (b"", b"\xff", b"[]", b"{}", json.dumps({**kept, "version": 2}).encode()):
         assert read_snapshot(data, FILM, NOW_S) is None
         assert heard_s(data) == 0
+    odd: tuple[object, ...] = ({}, "x", [[1]])
     for name in kept:
-        for value in ({}, "x", [[1]]):
+        for value in odd:
             read_snapshot(json.dumps({**kept, name: value}).encode(), FILM, NOW_S)
         heard_s(json.dumps({**kept, "heard_s": "x"}).encode())
 
