@@ -57,8 +57,11 @@ class GatewayConfig(ServiceConfig):
     stream_count: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Streams whose timelines are held, 1 to 100,000; the one that was not used for longest goes first."""
 
-    segment_count: Annotated[int, Field(ge=1, le=10_000_000)] = 50_000
-    """Segments listed in all of them together, about 1 KB each, 1 to 10,000,000; likewise."""
+    segment_count: Annotated[int, Field(ge=1, le=10_000_000)] = 250_000
+    """Segments held of all of them together, about 1.2 KB each, 1 to 10,000,000; likewise.
+
+    A live stream of six renditions with segments of 2 s and a window of half an hour comes to 11,000.
+    """
 
     stream_idle_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """How long a stream is followed after its last request, seconds, above 0 to 86,400."""

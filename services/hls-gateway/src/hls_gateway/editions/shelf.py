@@ -27,7 +27,7 @@ class ShelfLimits:
 
     Args:
         stream_count: Streams held; over it, the one that was not used for longest goes.
-        segment_count: Segments listed in all of them together; likewise.
+        segment_count: Segments held of all of them together; likewise.
         pending_count: Streams that are being looked up at a time.
         idle_s: How long a stream is held after its last use.
         wait_s: How long a request waits for a stream to be looked up.
