@@ -157,7 +157,8 @@ async def test_private_addresses_are_refused(nats_server: NatsServer, tmp_path: 
             return (await status(transcoder.distributor)).status == "error"
 
         await until(has_failed)
-        assert "not a public address" in (await status(transcoder.distributor)).error
+        error = (await status(transcoder.distributor)).error
+        assert error.startswith("source.pull_url names '127.0.0.1', which is not a public address")
 
 
 async def test_source_that_fails_is_shown_and_asked_again(nats_server: NatsServer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Look hosts up, and refuse those that lie inside our networks."""
+"""Look the hosts of pulled sources up, and refuse those that lie inside our networks."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ async def resolve_public(host: str, port: int, *, allow_private: bool) -> tuple[
         raise Unavailable(f"host {host[:80]!r} is not found", reason="HOST_NOT_FOUND") from error
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and not all(is_public(address) for address in addresses):
-        raise private_host(host)
+        raise private_host(host, field="source.pull_url")
     return addresses

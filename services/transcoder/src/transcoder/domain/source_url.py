@@ -80,12 +80,12 @@ def literal_address(host: str) -> str | None:
         return None
 
 
-def private_host(host: str) -> InvalidArgument:
+def private_host(host: str, *, field: str = "source_url") -> InvalidArgument:
     """Refuse a host inside our networks; the address found is not told."""
     return InvalidArgument(
-        f"source_url names {host[:80]!r}, which is not a public address: only public hosts are fetched from",
+        f"{field} names {host[:80]!r}, which is not a public address: only public hosts are fetched from",
         reason="PRIVATE_ADDRESS",
-        field="source_url",
+        field=field,
     )
 
 
