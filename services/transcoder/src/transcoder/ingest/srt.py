@@ -19,7 +19,9 @@ from transcoder.domain.srt_handshake import is_conclusion, is_handshake, read_st
 from transcoder.ingest.publication import PublishClaim, Publishers
 
 PROTOCOL = "srt"
-CALLERS_COUNT = 64
+# Anybody can send a handshake, and pretend to be many: each costs a process until it is let in or given up.
+WAITING_COUNT = 16
+PUBLISHERS_COUNT = 64
 HANDSHAKE_S = 5.0
 # What the system keeps for us while we are busy, if it may; its default is 0.1 s of a good picture.
 _WAITING_BYTES = 2 << 20
@@ -59,11 +61,16 @@ class _Server(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         caller = self._callers.get(addr)
-        if caller is None and is_handshake(data) and len(self._callers) < CALLERS_COUNT and self._transport:
+        if caller is None and is_handshake(data) and self._has_room() and self._transport:
             caller = self._callers[addr] = _Caller(self._transport, addr)
             caller.task = asyncio.create_task(self._serve(caller, addr))
         if caller:
             caller.take(data)
+
+    def _has_room(self) -> bool:
+        publishers_count = sum(caller.is_admitted for caller in self._callers.values())
+        waiting_count = len(self._callers) - publishers_count
+        return publishers_count < PUBLISHERS_COUNT and waiting_count < WAITING_COUNT
 
     async def stop(self) -> None:
         """Send all publishers away."""
@@ -90,11 +97,11 @@ class _Caller:
         self._addr = addr
         self._listener: asyncio.DatagramTransport | None = None
         self._stream_id: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._is_admitted = False
+        self.is_admitted = False
 
     def take(self, data: bytes) -> None:
         """Hand a datagram on; what is dropped here, the caller sends again."""
-        if not self._is_admitted and is_conclusion(data):
+        if not self.is_admitted and is_conclusion(data):
             if not self._stream_id.done():
                 self._stream_id.set_result(read_stream_id(data))
             return
@@ -115,7 +122,7 @@ class _Caller:
                     stream_key = await self._stream_id
                 claim = PublishClaim(protocol=PROTOCOL, peer=peer, stream_key=stream_key)
                 session = await publishers.admit(claim)
-                self._is_admitted = True
+                self.is_admitted = True
                 await session.run("mpegts", pieces)
         finally:
             if self._listener:
