@@ -15,7 +15,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    CDPSession,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    async_playwright,
+    expect,
+)
 
 Theme = Literal["light", "dark"]
 
@@ -95,6 +104,32 @@ class Visit:
     async def video(self, expression: str) -> Any:
         """Evaluate a JavaScript expression in which `video` is the page's player."""
         return await self.page.locator("video").evaluate(f"(video) => {expression}")
+
+
+class Network:
+    """What a page has of the network, as long as this lives; make it with `network_of`."""
+
+    LATENCY_MS = 30
+
+    def __init__(self, session: CDPSession) -> None:
+        self._session = session
+
+    async def carry(self, rate_bps: float) -> None:
+        """Let the page receive no more than this from now on, bits per second."""
+        conditions = {
+            "offline": False,
+            "latency": self.LATENCY_MS,
+            "downloadThroughput": rate_bps / 8,
+            "uploadThroughput": -1,
+        }
+        await self._session.send("Network.emulateNetworkConditions", conditions)
+
+
+async def network_of(page: Page) -> Network:
+    """Take a page's network in hand."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Network.enable")
+    return Network(session)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -32,20 +33,24 @@ def make_tone(path: Path, duration_s: int) -> Path:
     return path
 
 
-async def publish(site: str, source: Path, *, container: str = "cmaf") -> str:
+async def publish(site: str, source: Path, *, container: str = "cmaf", profiles: Sequence[str] = ()) -> str:
     """Upload a source and transcode it; return the stream's id when it is complete."""
-    recording_id = await begin(site, source, container=container)
+    recording_id = await begin(site, source, container=container, profiles=profiles)
     async with open_client(site) as client:
         await follow(client, recording_id, on_progress=lambda _progress: None, on_playable=lambda _url: None)
     return recording_id
 
 
-async def begin(site: str, source: Path, *, container: str = "cmaf") -> str:
-    """Upload a source and start its transcode; return the recording's id, which the stream has as well."""
+async def begin(site: str, source: Path, *, container: str = "cmaf", profiles: Sequence[str] = ()) -> str:
+    """Upload a source and start its transcode; return the recording's id, which the stream has as well.
+
+    Args:
+        profiles: The rungs to make; none: all of the ladder that fit.
+    """
     async with open_client(site) as client, aiohttp.ClientSession(site) as session:
         recording_id = await client.create_recording(title=source.stem)
         await client.upload(recording_id, source, lambda _bytes: None)
         path = f"/api/v1/recordings/{recording_id}/transcode/quality"
-        async with session.post(path, json={"container": container}) as answer:
+        async with session.post(path, json={"container": container, "profiles": list(profiles)}) as answer:
             assert answer.ok, await answer.text()
     return recording_id

@@ -8,14 +8,15 @@ const DEADLINE_MS = 15_000;
  * @param {"GET"|"POST"|"DELETE"} method
  * @param {string} path
  * @param {object} [body]
+ * @param {{deadline_ms?: number}} [patience]
  * @returns {Promise<any>}
  */
-export async function call(method, path, body) {
+export async function call(method, path, body, { deadline_ms = DEADLINE_MS } = {}) {
   const answer = await reach(path, {
     method,
     body: body && JSON.stringify(body),
     headers: body ? { "content-type": "application/json" } : {},
-    signal: AbortSignal.timeout(DEADLINE_MS),
+    signal: AbortSignal.timeout(deadline_ms),
     cache: "no-store",
   });
   const text = await answer.text().catch(() => "");

@@ -10,6 +10,7 @@ import { describeRecording } from "../words/recording.js";
 import { describeUpload } from "../words/upload.js";
 import { Board } from "./board.js";
 import { confirmed } from "./confirm.js";
+import { openDelivery } from "./delivery.js";
 import { Feed } from "./feed.js";
 import { openGoLive } from "./golive.js";
 import { openIntake } from "./intake.js";
@@ -182,4 +183,5 @@ openGoLive((stream) => {
   setup.show(stream);
   loop.wake();
 });
+openDelivery(at("delivery"));
 loop.wake();

@@ -56,10 +56,13 @@ export class Row {
   }
 
   #showActions(view) {
-    const { watch, halt, remove, again, setup } = this.#slots;
-    watch.hidden = !view.isPlayable;
-    watch.setAttribute("href", `/watch/${encodeURIComponent(view.id)}`);
+    const { watch, viewers, halt, remove, again, setup } = this.#slots;
+    const page = `/watch/${encodeURIComponent(view.id)}`;
+    watch.hidden = viewers.hidden = !view.isPlayable;
+    watch.setAttribute("href", page);
     watch.setAttribute("aria-label", `Watch ${view.title}`);
+    viewers.setAttribute("href", `${page}#viewers`);
+    viewers.setAttribute("aria-label", `Viewers of ${view.title}`);
     setup.hidden = !view.hasSetup;
     setup.setAttribute("aria-label", `Settings of ${view.title}`);
     this.#label(halt, view.halt);

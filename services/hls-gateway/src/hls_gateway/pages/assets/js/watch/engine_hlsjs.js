@@ -1,10 +1,12 @@
 /**
  * Plays by hls.js: the engine of every browser with Media Source Extensions.
  *
- * An engine is an EventTarget with load(), resume(), choose(), close(), dateAt(), `renditions`, measure() and `live`. It dispatches
+ * An engine is an EventTarget with load(), resume(), choose(), close(), dateAt(), `renditions`, `viewerId`, measure() and `live`. It dispatches
  * "renditions" (they are known now), "flow" (something arrived), "switch" (another rendition is shown), and two
  * CustomEvents whose detail is a PlaybackFault: "trouble" (the engine itself tries again) and "fault" (it gave up).
  */
+
+import { placeOf } from "../words/decision.js";
 
 /** How long a recording's past stays in memory for seeking back, seconds. */
 const BACK_BUFFER_S = 60;
@@ -27,6 +29,9 @@ const SLACK_TARGETS = 1.5;
 
 const LIVE = { lowLatencyMode: true, maxLiveSyncPlaybackRate: CATCH_UP_RATE, playlistLoadPolicy: PATIENT };
 
+/** Who asks is told in headers, so that the addresses of media are the same for all viewers. */
+const CMCD = { useHeaders: true };
+
 const SERVICE_UNAVAILABLE = 503;
 
 export class HlsJsEngine extends EventTarget {
@@ -36,19 +41,24 @@ export class HlsJsEngine extends EventTarget {
   #measured = false;
   #lacksPlaylist = false;
   #isLive;
+  #adviser;
+  #advised = NaN;
 
   /**
    * @param {any} Hls The library.
    * @param {HTMLVideoElement} video
    * @param {string} url Of the multivariant playlist.
    * @param {boolean} isLive Somebody publishes it now.
+   * @param {import("./adviser.js").Adviser} adviser Whom to ask what to play.
    */
-  constructor(Hls, video, url, isLive) {
+  constructor(Hls, video, url, isLive, adviser) {
     super();
     this.#Hls = Hls;
-    this.#url = url;
+    this.#url = new URL(url, location.href).href;
     this.#isLive = isLive;
-    this.#hls = new Hls({ backBufferLength: BACK_BUFFER_S, ...(isLive && LIVE) });
+    this.#adviser = adviser;
+    const xhrSetup = (request, address) => this.#introduce(request, address);
+    this.#hls = new Hls({ backBufferLength: BACK_BUFFER_S, cmcd: CMCD, xhrSetup, ...(isLive && LIVE) });
     this.#listen();
     this.#hls.attachMedia(video);
   }
@@ -81,6 +91,11 @@ export class HlsJsEngine extends EventTarget {
   /** @returns {import("../words/rendition.js").Rendition[]} */
   get renditions() {
     return this.#hls.levels.map((_, index) => this.#rendition(index));
+  }
+
+  /** The session by which servers know this player. */
+  get viewerId() {
+    return this.#hls.sessionId;
   }
 
   /** What flows now; null where it is not known yet. */
@@ -118,10 +133,42 @@ export class HlsJsEngine extends EventTarget {
     const tell = (type) => () => this.dispatchEvent(new Event(type));
     this.#hls.on(Events.MANIFEST_PARSED, tell("renditions"));
     this.#hls.on(Events.LEVEL_SWITCHED, tell("switch"));
+    this.#hls.on(Events.FRAG_LOADED, (_, { frag, part }) => this.#consult(frag, part));
     this.#hls.on(Events.FRAG_BUFFERED, (_, { frag }) => (this.#measured ||= frag.type === "main"));
     this.#hls.on(Events.FRAG_BUFFERED, tell("flow"));
     this.#hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#readPlaylist(details));
     this.#hls.on(Events.ERROR, (_, data) => this.#err(data));
+  }
+
+  /** hls.js begins to say who asks behind the multivariant playlist: without this, a player were two viewers. */
+  #introduce(request, address) {
+    if (address !== this.#url) return;
+    request.open("GET", address, true);
+    request.setRequestHeader("CMCD-Session", `sid="${this.viewerId}"`);
+  }
+
+  /**
+   * Ask once per segment what to load next. hls.js takes the answer for one segment; in an emergency, and until
+   * there is an answer, it decides by itself.
+   */
+  async #consult(frag, part) {
+    const throughput_bps = this.#throughput(frag, part);
+    const isNew = frag.type === "main" && Number.isFinite(frag.sn) && frag.sn !== this.#advised;
+    if (!isNew || !throughput_bps || !this.#hls.autoLevelEnabled) return;
+    this.#advised = frag.sn;
+    const buffer_s = (this.#hls.mainForwardBufferInfo?.len ?? 0) + (part ?? frag).duration;
+    const decision = await this.#adviser.ask({ viewerId: this.viewerId, throughput_bps, buffer_s });
+    const place = decision ? placeOf(decision, this.renditions) : -1;
+    if (place >= 0) this.#hls.nextAutoLevel = place;
+  }
+
+  /** What is measured; the estimate does not know of the newest segment yet, which may have been slower. NaN: nothing. */
+  #throughput({ stats }, part) {
+    const estimate_bps = this.#measured ? this.#hls.bandwidthEstimate : Infinity;
+    const taken_s = (stats.loading.end - stats.loading.first) / 1_000;
+    const newest_bps = !part && taken_s > 0 ? (8 * stats.loaded) / taken_s : Infinity;
+    const least_bps = Math.min(estimate_bps, newest_bps);
+    return Number.isFinite(least_bps) ? least_bps : NaN;
   }
 
   /** A playlist that came again is as good as media: when a stream has just ended, no more media follows. */

@@ -55,6 +55,11 @@ export class NativeEngine extends EventTarget {
     return Number.isFinite(begun_ms) ? begun_ms + time_s * 1_000 : null;
   }
 
+  /** The browser tells servers nothing of itself. */
+  get viewerId() {
+    return "";
+  }
+
   get renditions() {
     return [];
   }

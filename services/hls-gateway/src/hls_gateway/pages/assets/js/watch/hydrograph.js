@@ -2,8 +2,8 @@
 
 import { bitrate, span } from "../words/units.js";
 import { WINDOW_MS, frameOf, plot } from "./plot.js";
+import { set, shape, text } from "./shapes.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const LINES = [
   ["throughputArea", "throughput-area"],
   ["bufferArea", "buffer-area"],
@@ -100,19 +100,4 @@ export class Hydrograph {
     const age_s = Math.round((this.#now_ms - time_ms) / 1_000);
     return `${age_s} s ago: rendition ${rate(rendition_bps)}, throughput ${rate(throughput_bps)}, buffer ${buffer_s.toFixed(1)} s`;
   }
-}
-
-function shape(name, attributes) {
-  return set(document.createElementNS(SVG, name), attributes);
-}
-
-function text(words, attributes) {
-  const element = shape("text", attributes);
-  element.textContent = words;
-  return element;
-}
-
-function set(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
-  return element;
 }

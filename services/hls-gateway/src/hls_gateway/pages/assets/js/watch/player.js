@@ -26,6 +26,7 @@ const DRY_S = 1;
 export class Player extends EventTarget {
   #video;
   #url;
+  #adviser;
   #engine = null;
   #failures = 0;
   #lastKind = "";
@@ -35,11 +36,13 @@ export class Player extends EventTarget {
   /**
    * @param {HTMLVideoElement} video
    * @param {string} url Of the multivariant playlist.
+   * @param {import("./adviser.js").Adviser} adviser Whom to ask what to play.
    */
-  constructor(video, url) {
+  constructor(video, url, adviser) {
     super();
     this.#video = video;
     this.#url = url;
+    this.#adviser = adviser;
     video.addEventListener("pause", () => (this.#isFollowing = false));
     window.addEventListener("online", () => this.#failures && this.retry());
   }
@@ -66,6 +69,11 @@ export class Player extends EventTarget {
 
   get renditions() {
     return this.#engine?.renditions ?? [];
+  }
+
+  /** The session by which servers know this player; empty: they know it by its address. */
+  get viewerId() {
+    return this.#engine?.viewerId ?? "";
   }
 
   /** Where the picture stands in a live stream; null in any other. @returns {import("../words/live.js").Live|null} */
@@ -124,7 +132,7 @@ export class Player extends EventTarget {
 
   async #openEngine(isLive) {
     const Hls = await hlsJs();
-    if (Hls?.isSupported()) return this.#wire(new HlsJsEngine(Hls, this.#video, this.#url, isLive));
+    if (Hls?.isSupported()) return this.#wire(new HlsJsEngine(Hls, this.#video, this.#url, isLive, this.#adviser));
     if (this.#video.canPlayType("application/vnd.apple.mpegurl")) return this.#wire(new NativeEngine(this.#video, this.#url));
     this.#tellFault({ kind: Hls ? "unsupported" : "script", status: 0, detail: "" });
     return null;

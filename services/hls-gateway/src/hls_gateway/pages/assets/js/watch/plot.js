@@ -59,7 +59,8 @@ export function plot(samples, now_ms, frame) {
   };
 }
 
-function windowOf(samples, now_ms) {
+/** How far back a chart reaches. @param {{time_ms: number}[]} samples */
+export function windowOf(samples, now_ms) {
   const age_ms = now_ms - (samples[0]?.time_ms ?? now_ms);
   return Math.min(WINDOW_MS, WINDOW_STEP_MS * Math.max(1, Math.ceil(age_ms / WINDOW_STEP_MS)));
 }
@@ -83,13 +84,14 @@ function levelScale(samples, { top, bottom }) {
   return { y, ticks: [0, high / 2, high].map((seconds) => ({ y: y(seconds), label: String(seconds) })) };
 }
 
-function rateLabel(rate) {
+/** 2_000_000 -> "2 M". */
+export function rateLabel(rate) {
   const [figure, unit] = bitrate(rate);
   return `${Number(figure)} ${unit.replace("bit/s", "")}`.trim();
 }
 
 /** The points of a line, in runs: where a value is missing, the line breaks. */
-function runs(samples, valueOf, x, y) {
+export function runs(samples, valueOf, x, y) {
   const found = [[]];
   for (const sample of samples) {
     const value = valueOf(sample);
@@ -99,7 +101,8 @@ function runs(samples, valueOf, x, y) {
   return found.filter((run) => run.length > 0);
 }
 
-function line(run) {
+/** A run as a path. */
+export function line(run) {
   return `M${run.map((point) => point.join(" ")).join("L")}`;
 }
 
@@ -107,6 +110,7 @@ function steps(run) {
   return run.map(([x, y], at) => (at ? `H${x}V${y}` : `M${x} ${y}`)).join("");
 }
 
-function area(run, bottom) {
+/** What lies below a run, as a path. */
+export function area(run, bottom) {
   return `${line(run)}L${run.at(-1)[0]} ${bottom}L${run[0][0]} ${bottom}Z`;
 }

@@ -1,11 +1,15 @@
 /** The player page of one stream: its picture, its state, and what flows to it. */
 
+import { sendLeave } from "../api/distribution.js";
 import { Fault } from "../api/fault.js";
 import { Loop, backoff_ms } from "../page/loop.js";
 import { fillGauge, fillReadings, say } from "../page/template.js";
 import { isLiveKind, isTakingMedia } from "../words/live.js";
 import { describeStream, pauseAfter_ms } from "../words/stream.js";
+import { Adviser } from "./adviser.js";
+import { Audience } from "./audience.js";
 import { Chooser } from "./chooser.js";
+import { Counsel, wantsOwn } from "./counsel.js";
 import { Hydrograph } from "./hydrograph.js";
 import { readKnown } from "./known.js";
 import { LiveSight } from "./live.js";
@@ -23,9 +27,11 @@ const video = at("video");
 const streamId = streamIdOf(location.pathname);
 
 const home = `/hls/${encodeURIComponent(streamId)}`;
-const player = new Player(video, `${home}/master.m3u8`);
+const adviser = new Adviser(streamId, !wantsOwn(location.search));
+const player = new Player(video, `${home}/master.m3u8`, adviser);
 const veil = new Veil(video, retry);
-const chooser = new Chooser(at("renditions"), (index) => player.choose(index));
+const chooser = new Chooser(at("renditions"), choose);
+const counsel = new Counsel(adviser);
 const hydrograph = new Hydrograph(at("hydrograph"), at("hydrograph-caption"));
 const measures = new Measures();
 const sight = new LiveSight(video, player, veil, new Storyboard(`${home}/thumbnails.vtt`));
@@ -33,6 +39,8 @@ const loop = new Loop(follow);
 
 let failures = 0;
 let isStarted = false;
+/** @type {Audience|null} */
+let audience = null;
 /** @type {import("../words/stream.js").Known|null} */
 let shown = null;
 
@@ -65,6 +73,19 @@ function showStream(known) {
   at("transcode").hidden = !progress;
   if (progress) showProgress(progress);
   if (!isStarted) startOrExplain(obstacle);
+  if (known.stream) showAudience();
+}
+
+function showAudience() {
+  if (audience) return;
+  at("viewers").hidden = false;
+  audience = new Audience(streamId, () => ({ ownId: player.viewerId, variants: shown.stream?.variants ?? [] }));
+  leadToViewers();
+}
+
+/** Who comes by a link to the viewers is led there, and again when what stands before them has its height. */
+function leadToViewers() {
+  if (location.hash === "#viewers") at("viewers").scrollIntoView();
 }
 
 /** A recording has caught up with its transcode at once; a live picture may hesitate. */
@@ -87,6 +108,23 @@ function startOrExplain(obstacle) {
   at("measures").hidden = false;
   veil.lift();
   player.start(isLive);
+}
+
+function choose(index) {
+  player.choose(index);
+  counsel.note(index >= 0);
+}
+
+function offer() {
+  chooser.offer(player.renditions);
+  counsel.offer(player.renditions.length);
+  counsel.note(false);
+  leadToViewers();
+}
+
+/** Only a page that is gone for good says so: from others the viewer may come back. */
+function leave({ persisted }) {
+  if (player.viewerId && !persisted) sendLeave(streamId, player.viewerId);
 }
 
 function retry() {
@@ -132,7 +170,7 @@ function streamIdOf(path) {
   }
 }
 
-player.addEventListener("renditions", () => chooser.offer(player.renditions));
+player.addEventListener("renditions", offer);
 player.addEventListener("switch", () => measures.countSwitch());
 player.addEventListener("fault", (/** @type {CustomEvent} */ event) => veil.show(event.detail));
 player.addEventListener("well", () => veil.lift());
@@ -145,5 +183,6 @@ sight.addEventListener("over", end);
 video.addEventListener("ended", end);
 video.addEventListener("loadeddata", fitScreen);
 video.addEventListener("resize", fitScreen);
+window.addEventListener("pagehide", leave);
 setInterval(sample, SAMPLE_MS);
 loop.wake();
