@@ -13,7 +13,7 @@ from hls_gateway.domain.blocking import may_be_news
 from hls_gateway.domain.media import find_media
 from hls_gateway.domain.names import MediaName, SegmentName, SpriteName
 from hls_gateway.domain.playlist.storyboard import render_storyboard
-from hls_gateway.domain.stream import Container, Entry
+from hls_gateway.domain.stream import Container, Ended, Entry
 from hls_gateway.domain.timeline import Timeline
 from support.playlists import (
     END,
@@ -99,6 +99,23 @@ def test_where_the_publisher_was_away_players_count_on() -> None:
         "00:00:10.000 --> 00:00:12.000",
     ]
     assert shown[-2][0] == "2026-11-22T12:01:48.000Z"
+
+
+def test_a_rendition_that_was_left_out_does_not_tell_the_time() -> None:
+    """It may be the first one, and its playlist stands still."""
+    entries: list[Entry] = [
+        a_video("Top"),
+        a_video(),
+        thumbnails(),
+        a_segment(0, "Top"),
+        Ended(rendition_id="Top"),
+    ]
+    for msn in range(3):
+        entries += [a_segment(msn), a_sprite(msn)]
+    timeline = timeline_of(*entries, stream=a_live_stream(part_target_s=0.0))
+    assert {cue[1].partition("?")[0] for cue in cues(timeline)} == {
+        f"variants/thumbnails/segment_{msn}.jpg" for msn in range(3)
+    }
 
 
 def test_images_that_are_missing_or_joined_late_leave_the_others_in_their_places() -> None:

@@ -45,9 +45,10 @@ def _cues(timeline: Timeline, known: RenditionTimeline) -> Iterator[str]:
 
 
 def _leading(timeline: Timeline) -> Sequence[Segment]:
-    """Give the listed segments by which players count time: of the first rendition with a picture."""
+    """Give the listed segments by which players count time: of the first picture on offer."""
     pictures = (known for known in timeline.renditions.values() if known.rendition.has_picture)
-    return next((timeline.listed(known) for known in pictures if known.segments), ())
+    offered = (known for known in pictures if known.segments and not timeline.is_given_up(known))
+    return next((timeline.listed(known) for known in offered), ())
 
 
 class _PlayClock:
