@@ -24,6 +24,8 @@ class Story:
 
     renditions: dict[str, Rendition] = field(default_factory=dict)
     segments: dict[str, list[Segment]] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+    """Renditions that ended while the stream may have gone on."""
 
     def tell(self, records: Iterable[Record]) -> None:
         """Add what stands in further records."""
@@ -33,18 +35,27 @@ class Story:
                     self.renditions.setdefault(entry.rendition_id, entry)
                 elif isinstance(entry, Segment):
                     self.segments.setdefault(entry.rendition_id, []).append(entry)
+                elif isinstance(entry, Ended) and entry.rendition_id:
+                    self.left_out.add(entry.rendition_id)
 
     def leading(self) -> Sequence[Segment]:
-        """The segments by which a stretch is measured: of the first rendition with a picture, if any has."""
-        begun = [
-            rendition for rendition in self.renditions.values() if rendition.rendition_id in self.segments
-        ]
-        begun.sort(key=lambda rendition: not (rendition.media_kind and rendition.media_kind.has_picture))
+        """The segments by which a stretch is measured: of the first rendition with a picture, if any has.
+
+        One that was left out tells no more how far the stream has come.
+        """
+        begun = [one for one in self.renditions.values() if one.rendition_id in self.segments]
+        begun.sort(key=lambda one: (not _has_picture(one), one.rendition_id in self.left_out))
         return self.segments[begun[0].rendition_id] if begun else ()
+
+    def breaks_off(self, rendition_id: str, time: datetime) -> bool:
+        """Tell whether a rendition was left out before an instant."""
+        return rendition_id in self.left_out and _end_time(self.segments[rendition_id][-1]) <= time
 
 
 def choose_msns(story: Story, description: Description, *, start: datetime, end: datetime) -> Msns:
     """Choose what a stretch of time touches: by rendition the first segment, and the one behind the last.
+
+    A rendition that was left out meanwhile is in none of it: who played it would take its end for the clip's.
 
     Raises:
         OutOfRange: OUTSIDE_WINDOW; some of it has left the window, or is still to come.
@@ -61,6 +72,7 @@ def choose_msns(story: Story, description: Description, *, start: datetime, end:
     chosen = {
         rendition_id: [one.msn for one in segments if stretch[0] <= _middle(one) < stretch[1]]
         for rendition_id, segments in story.segments.items()
+        if not story.breaks_off(rendition_id, _middle(touched[-1]))
     }
     return {rendition_id: (msns[0], msns[-1] + 1) for rendition_id, msns in chosen.items() if msns}
 
@@ -110,6 +122,10 @@ def clip_entries(story: Story, msns: Msns) -> Sequence[Entry]:
     )
     in_time = sorted(renumbered, key=lambda one: (one.start_s, one.rendition_id))
     return [*(story.renditions[rendition_id] for rendition_id in chosen), *in_time, Ended()]
+
+
+def _has_picture(rendition: Rendition) -> bool:
+    return rendition.media_kind is not None and rendition.media_kind.has_picture
 
 
 def _listed(segments: Sequence[Segment], description: Description) -> Sequence[Segment]:
