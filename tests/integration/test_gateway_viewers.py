@@ -78,6 +78,17 @@ class TestDeliveries:
         await until_so(lambda: theatre.abr.samples)
         assert theatre.abr.samples[0].viewer_id == "s-1"
 
+    async def test_what_another_gateway_was_shown_is_learnt(self, theatre: Theatre) -> None:
+        joined = {"stream_id": "talk", "session_id": "player-1", "joined_session_id": "s-1"}
+        theatre.distribution.joined = [distributor_pb2.JoinedSession(**joined)]
+        await theatre.scene.get(f"{SEGMENT}&{CMCD}")
+        await self.told(theatre, requests_count=1)
+        await theatre.scene.get(f"{SEGMENT}&{CMCD}")
+        samples = await self.told(theatre, requests_count=2)
+        assert [one.joined_session_id for one in samples] == ["", "s-1"]
+        await until_so(lambda: len(theatre.abr.samples) == 2)
+        assert [one.viewer_id for one in theatre.abr.samples] == ["player-1", "s-1"]
+
     async def test_a_report_that_was_not_heard_is_sent_again_under_its_number(self, theatre: Theatre) -> None:
         theatre.distribution.is_away = True
         await theatre.scene.get(SEGMENT)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import grpc
@@ -213,6 +214,21 @@ class TestJoining:
 
 
 class TestReports:
+    async def test_a_gateway_that_was_not_shown_a_join_is_told_of_it(
+        self, replicas: Sequence[Distributor]
+    ) -> None:
+        joined = await join(replicas[0])
+        await report(replicas[0], sample("sid", joined_session_id=joined.session_id), sample("other"))
+        numbers = count()
+
+        async def ask() -> Any:
+            samples = sample("sid"), sample("other")
+            return await report(replicas[1], *samples, number=next(numbers), gateway="g2")
+
+        (told,) = (await eventually(ask, lambda it: it.joined)).joined
+        assert (told.stream_id, told.session_id) == ("film", "sid")
+        assert told.joined_session_id == joined.session_id
+
     async def test_figures_are_what_gateways_sent_on_every_replica(
         self, replicas: Sequence[Distributor]
     ) -> None:

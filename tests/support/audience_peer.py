@@ -48,6 +48,8 @@ class DistributionPeer(distributor_pb2_grpc.DistributionServiceServicer):
     def __init__(self) -> None:
         self.reports: list[distributor_pb2.ReportDeliveriesRequest] = []
         self.attempts: list[int] = []
+        self.joined: list[distributor_pb2.JoinedSession] = []
+        """What is answered to every report."""
         self.is_away = False
         """Hear everything, but say that it was not heard."""
         self.pathways = Told()
@@ -64,7 +66,7 @@ class DistributionPeer(distributor_pb2_grpc.DistributionServiceServicer):
         if self.is_away:
             raise Unavailable("away")
         self.reports += requests
-        return distributor_pb2.ReportDeliveriesResponse()
+        return distributor_pb2.ReportDeliveriesResponse(joined=self.joined)
 
     async def WatchPathways(
         self, request: distributor_pb2.WatchPathwaysRequest, context: Any

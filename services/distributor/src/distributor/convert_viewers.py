@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -62,6 +62,18 @@ def read_adapt(request: api.AdaptQualityRequest) -> tuple[str, str, float, str]:
         raise InvalidArgument(f"buffer_health is {given}: give percent, from 0 to 100", field="buffer_health")
     policy = require_text(request.policy, POLICY, "policy", "be the name of a policy")
     return stream_id, read_viewer_id(request.viewer_id), request.buffer_health, policy
+
+
+def write_joined(
+    message: api.ReportDeliveriesRequest, joined_id: Callable[[str, str], str]
+) -> Iterator[api.JoinedSession]:
+    """Write which sessions of a report have joined, where the gateway does not know it."""
+    for sample in message.samples:
+        found = "" if sample.joined_session_id else joined_id(sample.stream_id, sample.session_id)
+        if found:
+            yield api.JoinedSession(
+                stream_id=sample.stream_id, session_id=sample.session_id, joined_session_id=found
+            )
 
 
 def read_report(message: api.ReportDeliveriesRequest) -> tuple[bytes, int]:

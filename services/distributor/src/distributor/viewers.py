@@ -69,6 +69,10 @@ class Viewers:
         """The viewers of a stream."""
         return self._audiences.of(stream_id)
 
+    def joined_id(self, stream_id: str, name: str) -> str:
+        """Tell which session that was asked for a player's name belongs to; empty: none."""
+        return self.audience(stream_id).joined_id(name)
+
     def present_count(self) -> int:
         """Sessions of all streams that are open now."""
         return self._audiences.present_count(self._now())

@@ -8,7 +8,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from weir.abr.v1 import abr_pb2
 from weir.distributor.v1 import distributor_pb2
 
-from hls_gateway.domain.reports import Decision, DeliveryReport, Sample, SampleReport, SessionReport
+from hls_gateway.domain.reports import (
+    Decision,
+    DeliveryReport,
+    JoinedSession,
+    Sample,
+    SampleReport,
+    SessionReport,
+)
 from hls_gateway.domain.steering import Pathway
 
 
@@ -44,6 +51,16 @@ def from_deliveries(
         samples=[_from_session(session) for session in report.sessions],
         grpc_address=grpc_address,
     )
+
+
+def to_joined(message: distributor_pb2.ReportDeliveriesResponse) -> Sequence[JoinedSession]:
+    """Read which sessions have joined."""
+    return [
+        JoinedSession(
+            stream_id=one.stream_id, session_id=one.session_id, joined_session_id=one.joined_session_id
+        )
+        for one in message.joined
+    ]
 
 
 def to_pathways(message: distributor_pb2.WatchPathwaysResponse) -> tuple[Pathway, ...]:

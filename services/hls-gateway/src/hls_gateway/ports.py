@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
-from hls_gateway.domain.reports import Decision, DeliveryReport, SampleReport
+from hls_gateway.domain.reports import Decision, DeliveryReport, JoinedSession, SampleReport
 from hls_gateway.domain.steering import Pathway
 from hls_gateway.domain.stream import Record, Stream
 
@@ -86,8 +86,11 @@ class MediaStore(Protocol):
 class DeliveryPeer(Protocol):
     """Who is told what sessions were sent: the distributor."""
 
-    async def report(self, reports: Sequence[DeliveryReport]) -> None:
+    async def report(self, reports: Sequence[DeliveryReport]) -> Sequence[JoinedSession]:
         """Tell it all, in order; returns once it is counted.
+
+        Returns:
+            Sessions among them of which another gateway was shown that they had joined.
 
         Raises:
             InvalidArgument: Something was refused; it will not be taken another time either.

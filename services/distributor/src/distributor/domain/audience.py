@@ -99,6 +99,11 @@ class Audience:
         session = self._table.of_viewer(viewer_id)
         return session if session and session.seen_time > now - self._terms.timeout_s else None
 
+    def joined_id(self, name: str) -> str:
+        """Tell which session that was asked for a player's name belongs to; empty: none."""
+        session = self._table.find(self._table.id_of(name))
+        return session.session_id if session and session.joined and session.session_id != name else ""
+
     def join(self, ask: Join, time: float) -> Session | Refused:
         """Let a viewer in; one who is there already keeps the session.
 

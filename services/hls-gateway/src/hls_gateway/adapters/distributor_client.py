@@ -10,8 +10,8 @@ from weir.distributor.v1 import distributor_pb2_grpc
 
 from chassis.grpc_client import peer_errors
 from hls_gateway.adapters.watching import watch_again
-from hls_gateway.convert_reports import from_deliveries, to_pathways
-from hls_gateway.domain.reports import DeliveryReport
+from hls_gateway.convert_reports import from_deliveries, to_joined, to_pathways
+from hls_gateway.domain.reports import DeliveryReport, JoinedSession
 from hls_gateway.domain.steering import Pathway
 
 _DEADLINE_S = 5.0
@@ -31,7 +31,7 @@ class DistributorClient:
         self._name = name
         self._grpc_address = grpc_address
 
-    async def report(self, reports: Sequence[DeliveryReport]) -> None:
+    async def report(self, reports: Sequence[DeliveryReport]) -> Sequence[JoinedSession]:
         """Tell what was sent; see the port."""
 
         async def messages() -> AsyncIterator[pb.ReportDeliveriesRequest]:
@@ -39,7 +39,7 @@ class DistributorClient:
                 yield from_deliveries(report, self._name, self._grpc_address)
 
         async with peer_errors():
-            await self._stub.ReportDeliveries(messages(), timeout=_DEADLINE_S)
+            return to_joined(await self._stub.ReportDeliveries(messages(), timeout=_DEADLINE_S))
 
     def follow(self) -> AsyncGenerator[tuple[Pathway, ...]]:
         """Follow pathways; see the port."""

@@ -59,6 +59,15 @@ class DeliveryReport:
     sessions: tuple[SessionReport, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedSession:
+    """A player's own session that is one that JoinStream handed out."""
+
+    stream_id: str
+    session_id: str
+    joined_session_id: str
+
+
 class Sample(NamedTuple):
     """One measurement of one viewer; a tuple, because one is made per segment that is sent.
 

@@ -49,7 +49,8 @@ class DeliveryReporter:
         if not self._unheard:
             return
         try:
-            await self._peer.report(self._unheard)
+            for joined in await self._peer.report(self._unheard):
+                self._sessions.learn(joined)
         except InvalidArgument as error:
             log.warning("deliveries were refused", error=error.message)
         self._unheard = ()

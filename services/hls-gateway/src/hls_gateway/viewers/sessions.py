@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from hls_gateway.domain.cmcd import Cmcd, find_session_id, parse_cmcd
-from hls_gateway.domain.reports import SessionReport, VariantReport
+from hls_gateway.domain.reports import JoinedSession, SessionReport, VariantReport
 from hls_gateway.domain.session_ids import place_of, place_session_id
 
 # How long after a multivariant playlist a player may begin to call itself by a name of its own.
@@ -161,6 +161,14 @@ class Sessions:
         if session.is_told:
             self.touch(session)
         return session
+
+    def learn(self, joined: JoinedSession) -> None:
+        """Take over what another gateway was shown, so that all call a player the same when they tell of it.
+
+        Not of players that are known by their place: behind it there may be others.
+        """
+        if session := self._sessions.get((joined.stream_id, joined.session_id)):
+            session.join(joined.joined_session_id, self._clock())
 
     def touch(self, session: Session) -> None:
         """Take note that something happens to a session; one that was forgotten meanwhile is told, too."""
