@@ -68,7 +68,7 @@ export class Audience {
   async #read() {
     const [gathering, stats] = await Promise.all([getGathering(this.#streamId), getStreamStats(this.#streamId)]);
     const shown = inOrder(gathering.viewers, this.#known().ownId).slice(0, MOST_ROWS);
-    const isWatched = gathering.total_segments_served !== "0"; // else there is nothing to have been felt
+    const isWatched = gathering.total_bytes_served !== "0"; // else there is nothing to have been felt
     const [experience] = await Promise.all([isWatched ? orNull(getExperience(this.#streamId)) : null, this.#readExperiences(shown)]);
     say(at("audience-state"), stateOf(gathering.active_viewers));
     this.#showTotals(totalsOf(gathering, stats));
@@ -115,8 +115,8 @@ export class Audience {
 }
 
 /** @param {import("../api/distribution.js").Viewer} viewer */
-function isMeasured({ connection_quality, segments_received, duration }) {
-  return Boolean(connection_quality) && segments_received > 1 && duration > LEAST_DURATION_S;
+function isMeasured({ connection_quality, bytes_received, duration }) {
+  return Boolean(connection_quality) && bytes_received !== "0" && duration > LEAST_DURATION_S;
 }
 
 /** Adaptation may be away, or not have heard of a viewer: who watches is told all the same. */

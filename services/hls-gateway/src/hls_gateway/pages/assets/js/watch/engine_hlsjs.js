@@ -43,6 +43,7 @@ export class HlsJsEngine extends EventTarget {
   #isLive;
   #adviser;
   #advised = NaN;
+  #place = -1;
 
   /**
    * @param {any} Hls The library.
@@ -134,6 +135,7 @@ export class HlsJsEngine extends EventTarget {
     this.#hls.on(Events.MANIFEST_PARSED, tell("renditions"));
     this.#hls.on(Events.LEVEL_SWITCHED, tell("switch"));
     this.#hls.on(Events.FRAG_LOADED, (_, { frag, part }) => this.#consult(frag, part));
+    this.#hls.on(Events.FRAG_LOAD_EMERGENCY_ABORTED, () => (this.#place = -1));
     this.#hls.on(Events.FRAG_BUFFERED, (_, { frag }) => (this.#measured ||= frag.type === "main"));
     this.#hls.on(Events.FRAG_BUFFERED, tell("flow"));
     this.#hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#readPlaylist(details));
@@ -147,19 +149,22 @@ export class HlsJsEngine extends EventTarget {
     request.setRequestHeader("CMCD-Session", `sid="${this.viewerId}"`);
   }
 
-  /**
-   * Ask once per segment what to load next. hls.js takes the answer for one segment; in an emergency, and until
-   * there is an answer, it decides by itself.
-   */
+  /** Ask once per segment what to load next. In an emergency, and until there is an answer, hls.js decides by itself. */
   async #consult(frag, part) {
     const throughput_bps = this.#throughput(frag, part);
     const isNew = frag.type === "main" && Number.isFinite(frag.sn) && frag.sn !== this.#advised;
+    if (!isNew) this.#holdOn(part);
     if (!isNew || !throughput_bps || !this.#hls.autoLevelEnabled) return;
     this.#advised = frag.sn;
     const buffer_s = (this.#hls.mainForwardBufferInfo?.len ?? 0) + (part ?? frag).duration;
     const decision = await this.#adviser.ask({ viewerId: this.viewerId, throughput_bps, buffer_s });
-    const place = decision ? placeOf(decision, this.renditions) : -1;
-    if (place >= 0) this.#hls.nextAutoLevel = place;
+    this.#place = decision ? placeOf(decision, this.renditions) : -1;
+    if (this.#place >= 0) this.#hls.nextAutoLevel = this.#place;
+  }
+
+  /** hls.js takes an answer for one load, which is of a part only where there are parts. */
+  #holdOn(part) {
+    if (part && this.#place >= 0) this.#hls.nextAutoLevel = this.#place;
   }
 
   /** What is measured; the estimate does not know of the newest segment yet, which may have been slower. NaN: nothing. */
