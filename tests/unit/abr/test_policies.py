@@ -148,6 +148,12 @@ def test_the_default_does_not_go_up_right_after_a_drop() -> None:
     assert POLICIES["default"].choose(view(downloads=fast, last_drop_s=87.0)).rung == 2
 
 
+def test_the_default_goes_up_again_after_a_drop_when_a_rate_is_stated_and_nothing_measured() -> None:
+    stated = (replace(download(9000, 98.0), duration_s=0.0),)
+    assert POLICIES["default"].choose(view(downloads=stated, last_drop_s=97.0)).rung == 2
+    assert POLICIES["default"].choose(view(downloads=stated, last_drop_s=92.0)).rung > 2
+
+
 def test_the_default_begins_at_once_with_what_a_fast_network_carries() -> None:
     assert POLICIES["default"].choose(view(current=1, downloads=(download(30_000),), buffer_s=4.0)).rung >= 4
 

@@ -74,7 +74,10 @@ class Foresight:
     def _is_cooling(self, view: View) -> bool:
         if view.last_drop_s is None:
             return False
-        return sum(one.end_s > view.last_drop_s for one in view.downloads) <= self.cool_down_count
+        came_count: float = sum(one.end_s > view.last_drop_s for one in view.downloads)
+        if not any(one.duration_s for one in view.downloads):  # nothing is measured, one thing is stated
+            came_count = (view.now_s - view.last_drop_s) / view.segment_s
+        return came_count <= self.cool_down_count
 
     def _most(self, view: View) -> int:
         """One rung up at a time, but for the very start."""
