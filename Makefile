@@ -41,7 +41,7 @@ check: lint test-unit test-contract ## Everything that is quick: format, lint, t
 
 test: check test-integration test-e2e test-browser ## All tests (about 12 minutes on two cores)
 
-torture: setup ## Kill each process of a live suite while a viewer looks on; prints what viewers missed (6 minutes)
+torture: setup ## Kill each process of a suite while viewers look on; prints what they missed (10 minutes)
 	@$(PYTEST) -m torture -rP tests/e2e
 
 format: setup ## Format the code and the contracts

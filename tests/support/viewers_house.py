@@ -27,6 +27,7 @@ RUNGS = tuple(
 THIN_BPS = 200_000  # carries Small, not Mid
 DONE_S = 60.0
 TOLD_S = 20.0
+AWAY = 503
 PAGE = 1000
 
 
@@ -112,8 +113,13 @@ class House:
         return count
 
     def select(self, stream_id: str, viewer_id: str) -> Any:
-        """SelectQuality by what was measured."""
-        return self._post(f"/api/v1/recordings/{stream_id}/abr/quality", {"viewer_id": viewer_id})
+        """SelectQuality by what was measured; asks again while the door says that abr is away."""
+        path, deadline = f"/api/v1/recordings/{stream_id}/abr/quality", time.monotonic() + DONE_S
+        while (answer := self._suite.call("POST", path, {"viewer_id": viewer_id}))[0] == AWAY:
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.2)
+        assert answer[0] == 200, answer
+        return answer[1]
 
     def wait(self, is_so: Callable[[], bool], within_s: float, what: str) -> None:
         """Wait for something that the suite says."""
