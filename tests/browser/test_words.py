@@ -15,6 +15,15 @@ from support.browser import visiting
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NOW = "2026-11-22T12:00:00Z"
+DELIVERY = (
+    "{ total_active_viewers: 1, total_segments_served: '7', total_bytes_served: '2500000',"
+    " total_delivery_failures: '0', cdn_cache_hit_rate: 0, queue_depth: 0 }"
+)
+DECIDED = (
+    "{ isFollowed: true, isManual: false, news: { fault: null, decision:"
+    " { resolution: '640x360', bitrate_label: 'VeryLow', policy: 'bba',"
+    " reason: '12000 kbit/s expected: up' } } }"
+)
 SAID = [
     ("units", "bytes(999)", "999 B"),
     ("units", "bytes(12_400_000)", "12.4 MB"),
@@ -38,6 +47,16 @@ SAID = [
     ("naming", "titleOf('.mov')", ".mov"),
     ("rendition", "renditionName({ width_pixels: 720, height_pixels: 1280 })", "720p"),
     ("rendition", "renditionName({ width_pixels: 0, height_pixels: 0 })", "Sound"),
+    ("audience", "stateOf(1)", "One viewer watches now."),
+    ("audience", "share(0.0042)", "0.4 %"),
+    (
+        "delivery",
+        f"describeDelivery({DELIVERY}).flat().join(' ')",
+        "1 viewer now 7 segments sent 2.5 MB in all",
+    ),
+    ("decision", f"describeDecision({DECIDED}).verdict", "Weir: 360p"),
+    ("decision", f"describeDecision({DECIDED}).reason", "12.0\N{NO-BREAK SPACE}Mbit/s expected: up."),
+    ("decision", "placeOf({ resolution: '', recommended_bitrate_kbps: 900 }, [])", -1),
 ]
 
 
@@ -49,7 +68,7 @@ async def page(browser: Browser, site: str) -> AsyncIterator[Page]:
 
 
 @pytest.mark.parametrize(("module", "call", "said"), SAID)
-async def test_figures_are_said_as_people_read_them(page: Page, module: str, call: str, said: str) -> None:
+async def test_figures_are_said_as_people_read_them(page: Page, module: str, call: str, said: object) -> None:
     assert await _ask(page, module, call) == said
 
 
