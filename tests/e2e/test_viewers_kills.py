@@ -65,7 +65,7 @@ def on_the_top_rung(viewers: Viewers) -> Sequence[Viewer]:
 
 
 def require_unhurt(viewers: Viewers, since: float) -> None:
-    """Each plays on, and nobody has stood still whose line has room; thin ones stall on a busy machine anyway."""
+    """Each plays on, and nobody has stood still whose line has room: thin ones stall on a busy machine."""
     viewers.wait_playing(6, ON_S)
     now, wide = time.monotonic(), [viewer for viewer in viewers.all if not viewer.plan.line.bps]
     assert [stall for viewer in wide for stall in viewer.clock.stalls_since(since, now)] == []
