@@ -30,8 +30,7 @@ class Combination:
 COMBINATIONS = (
     Combination("."),
     Combination("overlays/local"),
-    Combination("overlays/production"),
-    *(Combination("base", (cloud, "keda", "otel-collector", "network-policies")) for cloud in CLOUDS),
+    Combination("overlays/production", ("keda", "otel-collector")),
 )
 
 
