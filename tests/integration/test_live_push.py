@@ -57,7 +57,7 @@ async def publish(
         await process.wait()
 
 
-async def head() -> AsyncIterator[bytes]:
+async def head() -> AsyncGenerator[bytes, None]:
     """Send what tells the container, and no more: a message that meets the end would hide its status."""
     begun = b""
     async with aclosing(publish(1.0)) as pieces:
@@ -70,7 +70,7 @@ async def head() -> AsyncIterator[bytes]:
 
 
 async def push(
-    transcoder: Transcoder, key: str, pieces: AsyncIterator[bytes], **first: Any
+    transcoder: Transcoder, key: str, pieces: AsyncGenerator[bytes, None], **first: Any
 ) -> pb.IngestResponse:
     """Push by native gRPC."""
 
@@ -80,9 +80,23 @@ async def push(
             yield pb.IngestRequest(body=httpbody_pb2.HttpBody(data=piece))
         yield pb.IngestRequest(last=True)
 
-    async with peer_errors():
-        answer: pb.IngestResponse = await transcoder.ingest.Ingest(messages())
-    return answer
+    try:
+        async with peer_errors():
+            answer: pb.IngestResponse = await transcoder.ingest.Ingest(messages())
+        return answer
+    finally:
+        await leave_off(pieces)
+
+
+async def leave_off(pieces: AsyncGenerator[bytes, None]) -> None:
+    """End what is pushed; a call that failed takes one more piece before it lets go, if there is one."""
+    for _ in range(100):
+        try:
+            await pieces.aclose()
+        except RuntimeError:  # it is being taken from
+            await asyncio.sleep(0.02)
+        else:
+            return
 
 
 async def entries(transcoder: Transcoder) -> list[timeline_pb2.Entry]:
