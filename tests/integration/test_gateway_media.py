@@ -166,7 +166,7 @@ async def test_what_finds_no_room_is_streamed(tmp_path: Path, settings: dict[str
 
 async def test_reservations_come_back_however_an_answer_ends(tmp_path: Path) -> None:
     async with running_scene(
-        tmp_path, media_object_bytes=0, media_memory_bytes=2**20, storage_timeout_s=0.3
+        tmp_path, media_object_bytes=0, media_memory_bytes=2**20, storage_timeout_s=1.5
     ) as scene:
         await publish(scene, [video(), segment(0, size_bytes=8_000_000)])
         async with AsyncExitStack() as slow:

@@ -337,5 +337,5 @@ async def test_a_fetch_whose_process_is_killed_is_done_by_another(house: House, 
             return recording.state == pb.Recording.READY
 
         async with house.processes(1, **fetching):
-            await until(is_ready, timeout_s=30)
+            await until(is_ready, timeout_s=90)
         assert len(caller.stored("recordings/fetched/")) == 2  # what the first one had begun is gone
