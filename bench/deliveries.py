@@ -29,7 +29,7 @@ from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.storage import open_store
 from distributor.adapters.freight import FreightStore
-from distributor.adapters.gateway_client import GatewayCarrier, push_requests
+from distributor.adapters.gateway_client import GatewayCarrier, small_push
 from distributor.deliveries import Deliveries
 from distributor.domain.delivery import Edge, EdgeKind, Freight, order_for
 from distributor.domain.entries import LedgerId
@@ -45,12 +45,17 @@ PROFILE = PROFILES[2]
 class NullEdge(pb_grpc.GatewayServiceServicer):
     """Checks what is pushed, and keeps nothing."""
 
-    async def PushSegment(self, request_iterator: AsyncIterator[Any], context: Any) -> pb.PushSegmentResponse:  # noqa: ARG002
-        first = await anext(aiter(request_iterator))
-        data = b"".join([first.data, *[piece.data async for piece in request_iterator]])
-        if hashlib.sha256(data).digest() != first.object.sha256:
+    async def PushSegment(self, request_iterator: Any, context: Any) -> pb.PushSegmentResponse:
+        raise NotImplementedError("the segments are small")
+
+    async def PushSmallSegment(
+        self,
+        request: pb.PushSmallSegmentRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.PushSmallSegmentResponse:
+        if hashlib.sha256(request.data).digest() != request.object.sha256:
             raise ValueError("the bytes are others than announced")
-        return pb.PushSegmentResponse(received_bytes=len(data))
+        return pb.PushSmallSegmentResponse(received_bytes=len(request.data))
 
 
 class NoLetters:
@@ -143,7 +148,7 @@ async def rate_of_bare_calls(store: FreightStore, edges: Sequence[Edge]) -> floa
     async def work() -> None:
         while (number := next(numbers)) < DELIVERIES_COUNT:
             one = freight(number % SEGMENTS_COUNT)
-            await stubs[number % EDGES_COUNT].PushSegment(push_requests(one, await store.load(one)))
+            await stubs[number % EDGES_COUNT].PushSmallSegment(small_push(one, await store.load(one)))
 
     start = time.perf_counter()
     await asyncio.gather(*[work() for _ in range(WORKERS_COUNT)])

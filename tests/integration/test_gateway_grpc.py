@@ -46,6 +46,18 @@ class TestPush:
             again = await self.push(scene)
             assert (again.already_held, again.received_bytes) == (True, 0)
 
+    @pytest.mark.parametrize("data", [DATA, DATA[:-1]])
+    async def test_a_small_segment_may_come_in_one_message(self, scene: Scene, data: bytes) -> None:
+        request = gateway_pb2.PushSmallSegmentRequest(object=self.described(), data=data)
+        async with channel_to(scene) as channel:
+            call = gateway_pb2_grpc.GatewayServiceStub(channel).PushSmallSegment(request)
+            if data == self.DATA:
+                assert (await call).received_bytes == 300_000
+                return
+            with pytest.raises(grpc.aio.AioRpcError) as failure:
+                await call
+            assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
     @pytest.mark.parametrize(
         ("change", "code"),
         [

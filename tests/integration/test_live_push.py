@@ -179,7 +179,7 @@ async def test_push_that_breaks_off_is_announced_to_its_end(transcoder: Transcod
 async def test_what_is_no_media_is_refused(transcoder: Transcoder) -> None:
     key = await create_live(transcoder.distributor)
 
-    async def nonsense() -> AsyncIterator[bytes]:
+    async def nonsense() -> AsyncGenerator[bytes, None]:
         yield b"these are words, not media" * 100
 
     with pytest.raises(errors.InvalidArgument, match="no media"):

@@ -35,12 +35,21 @@ class GatewayEdge(pb_grpc.GatewayServiceServicer):
 
     async def PushSegment(self, request_iterator: AsyncIterator[Any], context: Any) -> pb.PushSegmentResponse:
         pieces = [piece async for piece in request_iterator]
-        described = pieces[0].object
+        return await self._take(pieces[0].object, b"".join(piece.data for piece in pieces))
+
+    async def PushSmallSegment(
+        self, request: pb.PushSmallSegmentRequest, context: Any
+    ) -> pb.PushSmallSegmentResponse:
+        taken = await self._take(request.object, request.data)
+        return pb.PushSmallSegmentResponse(
+            already_held=taken.already_held, received_bytes=taken.received_bytes
+        )
+
+    async def _take(self, described: pb.PushedObject, data: bytes) -> pb.PushSegmentResponse:
         self.asked.set()
         await self.may_go_on.wait()
         if self.failures:
             raise self.failures.pop(0)
-        data = b"".join(piece.data for piece in pieces)
         assert len(data) == described.size_bytes
         assert hashlib.sha256(data).digest() == described.sha256
         already_held = described.object_key in self.held

@@ -38,17 +38,27 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     ) -> pb.PushSegmentResponse:
         """Put one announced segment into memory."""
         first = await anext(request_iterator, pb.PushSegmentRequest())
-        if not first.HasField("object"):
-            raise InvalidArgument(
-                "object is missing: the first message must tell what is pushed",
-                reason="NO_OBJECT",
-                field="object",
-            )
-        received_bytes = await self._pushes.push(_pushed(first.object), _pieces(first, request_iterator))
+        received_bytes = await self._pushes.push(_pushed(first), _pieces(first, request_iterator))
         return pb.PushSegmentResponse(already_held=not received_bytes, received_bytes=received_bytes)
 
+    async def PushSmallSegment(
+        self,
+        request: pb.PushSmallSegmentRequest,
+        context: grpc.aio.ServicerContext[pb.PushSmallSegmentRequest, pb.PushSmallSegmentResponse],  # noqa: ARG002
+    ) -> pb.PushSmallSegmentResponse:
+        """Put one announced segment into memory, which came in one message."""
+        received_bytes = await self._pushes.push(_pushed(request), _whole(request))
+        return pb.PushSmallSegmentResponse(already_held=not received_bytes, received_bytes=received_bytes)
 
-def _pushed(message: pb.PushedObject) -> PushedObject:
+
+def _pushed(request: pb.PushSegmentRequest | pb.PushSmallSegmentRequest) -> PushedObject:
+    if not request.HasField("object"):
+        raise InvalidArgument(
+            "object is missing: the first message must tell what is pushed",
+            reason="NO_OBJECT",
+            field="object",
+        )
+    message = request.object
     return PushedObject(
         stream_id=message.stream_id,
         incarnation=message.incarnation,
@@ -66,3 +76,7 @@ async def _pieces(
     yield first.data
     async for message in others:
         yield message.data
+
+
+async def _whole(request: pb.PushSmallSegmentRequest) -> AsyncIterator[bytes]:
+    yield request.data

@@ -35,7 +35,10 @@ class GatewayCarrier:
         stub = pb_grpc.GatewayServiceStub(await self._channel(order.edge.address))
         try:
             async with peer_errors():
-                await stub.PushSegment(push_requests(order.freight, load))
+                if len(load.data) <= PIECE_BYTES:
+                    await stub.PushSmallSegment(small_push(order.freight, load))
+                else:
+                    await stub.PushSegment(push_requests(order.freight, load))
         except NotFound as error:  # it has not heard of the stream yet
             raise Unavailable(error.message, reason="EDGE_BEHIND") from error
         return len(load.data)
@@ -55,9 +58,20 @@ class GatewayCarrier:
         return self._channels[address]
 
 
+def small_push(freight: Freight, load: Load) -> pb.PushSmallSegmentRequest:
+    """Write a push of an object that fits into one message."""
+    return pb.PushSmallSegmentRequest(object=_described(freight, load), data=load.data)
+
+
 def push_requests(freight: Freight, load: Load) -> Iterator[pb.PushSegmentRequest]:
     """Write a push: the description with the first bytes, then the rest."""
-    described = pb.PushedObject(
+    yield pb.PushSegmentRequest(object=_described(freight, load), data=load.data[:PIECE_BYTES])
+    for start in range(PIECE_BYTES, len(load.data), PIECE_BYTES):
+        yield pb.PushSegmentRequest(data=load.data[start : start + PIECE_BYTES])
+
+
+def _described(freight: Freight, load: Load) -> pb.PushedObject:
+    return pb.PushedObject(
         stream_id=freight.ledger_id.stream_id,
         incarnation=freight.ledger_id.incarnation,
         rendition_id=freight.rendition_id,
@@ -66,6 +80,3 @@ def push_requests(freight: Freight, load: Load) -> Iterator[pb.PushSegmentReques
         size_bytes=len(load.data),
         sha256=load.sha256,
     )
-    yield pb.PushSegmentRequest(object=described, data=load.data[:PIECE_BYTES])
-    for start in range(PIECE_BYTES, len(load.data), PIECE_BYTES):
-        yield pb.PushSegmentRequest(data=load.data[start : start + PIECE_BYTES])
