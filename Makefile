@@ -41,8 +41,8 @@ check: lint test-unit test-contract ## Everything that is quick: format, lint, t
 
 test: check test-integration test-e2e test-browser ## All tests (about 12 minutes on two cores)
 
-torture: setup ## Kill each process of a suite while viewers look on; prints what they missed (10 minutes)
-	@$(PYTEST) -m torture -rP tests/e2e
+torture: setup chromium ## Kill each process of a suite while viewers look on; prints what they missed (10 minutes)
+	@$(PYTEST) -m torture -rP tests/e2e tests/browser
 
 format: setup ## Format the code and the contracts
 	@$(BIN)/ruff check --quiet --fix $(CODE) || true
@@ -87,7 +87,7 @@ test-e2e: setup ## The whole suite as processes, and what happens when they die
 	@$(PYTEST) $(FILES_AT_ONCE) -m "not torture" tests/e2e
 
 test-browser: setup chromium ## Chromium plays through Envoy
-	@$(PYTEST) $(FILES_AT_ONCE) tests/browser
+	@$(PYTEST) $(FILES_AT_ONCE) -m "not torture" tests/browser
 
 lock: $(UV) ## Choose the newest versions of all dependencies, and write them down with their hashes
 	@$(UV) lock --quiet --upgrade

@@ -22,7 +22,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 # So that a machine with other things to do passes as well; what was measured is printed.
 LATENCY_DEADLINE_S = 10.0
-LATENCY_SAMPLES = 20
 
 _LATENCY = re.compile(r"^(\d+\.\d)\s*s$")
 
@@ -53,12 +52,15 @@ async def api(site: str) -> AsyncIterator[aiohttp.ClientSession]:
                 await session.delete(f"/hls/streams/{stream['stream_id']}")
 
 
+@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.torture)])
 async def test_a_pushed_stream_plays_at_low_latency(
     browser: Browser,
     site: str,
     api: aiohttp.ClientSession,
     log: Path,
     record_property: Callable[[str, object], None],
+    *,
+    seconds: int,
 ) -> None:
     channel = await _create(api, "fresh", title="Fresh")
     async with visiting(browser, f"{site}/watch/fresh") as visit:
@@ -66,7 +68,7 @@ async def test_a_pushed_stream_plays_at_low_latency(
         with publishing_live(channel.push_url, log):
             await _plays_on(visit, 5.0)
             await expect(visit.page.locator("#state")).to_have_text("Live")
-            latencies = [await _latency(visit) for _ in range(LATENCY_SAMPLES) if await _plays_on(visit, 1.0)]
+            latencies = [await _latency(visit) for _ in range(seconds) if await _plays_on(visit, 1.0)]
         figures = ", ".join(f"{latency:.1f}" for latency in latencies)
         print(f"latency by program date time: {figures} s")  # noqa: T201 - a figure for who runs it
         record_property("latency_s", median(latencies))
