@@ -42,11 +42,11 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 -map [s9] -f mp4 -b:v 500000 -bf 0 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 750000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
--rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:5
+-rc-lookahead 2 -sc_threshold 0 -subq 1 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:5
 -map [s12] -f mp4 -b:v 1000000 -bf 0 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
 -fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 1500000
 -movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
--rc-lookahead 2 -sc_threshold 0 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:6
+-rc-lookahead 2 -sc_threshold 0 -subq 1 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:6
 -map 0:1 -f mp4
 -af aresample=48000:first_pts=0:min_hard_comp=0.05:async=48,aformat=sample_fmts=fltp:channel_layouts=stereo
 -b:a 128000 -c:a aac -fflags +bitexact -map_chapters -1 -map_metadata -1
