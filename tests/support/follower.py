@@ -37,6 +37,8 @@ class Follower:
         self.growth: dict[str, list[float]] = {}
         """By rendition: when something new was seen at its edge, monotonic seconds."""
         self.ended: set[str] = set()
+        self.left_out: list[str] = []
+        """Rungs that are no longer offered."""
         self._site = site
         self._master_url = f"{site}/hls/{stream_id}/master.m3u8"
         self._stop = threading.Event()
@@ -136,6 +138,9 @@ class Follower:
         query = ""
         while not self._stop.is_set():
             status, data = await self._read(url + query)
+            if status == 404 and await self._is_left_out(name):
+                self._leave(name)
+                return
             if status != 200:
                 self.faults.append(f"{name}{query} answered {status}: {data[:200]!r}")
                 return
@@ -150,6 +155,17 @@ class Follower:
                 self.ended.add(name)
                 return
             query = await self._next_query(playlist)
+
+    async def _is_left_out(self, name: str) -> bool:
+        """Whether a rung is no longer offered: encoding it was too slow."""
+        status, data = await self._read(self._master_url)
+        return status == 200 and name not in _variants(data.decode())
+
+    def _leave(self, name: str) -> None:
+        """Expect nothing more of a rung; what it broke stays broken."""
+        self.left_out.append(name)
+        self.faults += self.laws.pop(name).faults
+        del self.growth[name]
 
     async def _next_query(self, playlist: SeenPlaylist) -> str:
         if not playlist.can_block:
