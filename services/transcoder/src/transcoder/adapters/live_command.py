@@ -167,7 +167,7 @@ def _video_flags(run: LiveCommand, plan: LivePlan, rung: Rung) -> dict[str, Any]
         "b:v": rung.video_bps,
         "maxrate": rung.peak_bps,  # BANDWIDTH is a promise: the rate buffer holds the encoder to it
         "bufsize": rung.buffer_bits,
-        "subq": 1,  # a fifth less CPU for no more than 1.6 points of VMAF: four rungs of 1080p30 fit two cores
+        "subq": 1,  # a fifth less CPU for no more than 1.6 points of VMAF: four rungs of 1080p30 fit 2 cores
         "bf": 0,  # B-frames wait for what they refer to; without them, a part holds exactly what it shows
         "rc-lookahead": LOOKAHEAD_FRAMES,
         "g": plan.gop_frames,  # an I-frame at each GOP of the grid ...
