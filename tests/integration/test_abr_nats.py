@@ -197,7 +197,7 @@ async def test_nats_may_come_later_and_go_and_come_again(peer: StreamsPeer, nats
         nats_server.start()
         first = await until(lambda: saved(nats_server), lambda revision: revision > 0)
         nats_server.freeze()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             for number in range(8):
                 await abr.SelectQuality(
                     pb.SelectQualityRequest(recording_id="film", viewer_id=f"new-{number}", bandwidth=2_500)

@@ -311,7 +311,7 @@ class TestStopping:
         with slow_socket(scene.port) as sock:
             sock.sendall(request(SEGMENT))
             await asyncio.sleep(0.1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await scene_of.__aexit__(None, None, None)
 
 

@@ -249,6 +249,6 @@ async def test_the_least_recently_used_streams_go_first(tmp_path: Path, limit: d
 
 
 async def watcher_count(peer: TimelinePeer, count: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while peer.watcher_count != count:  # noqa: ASYNC110 - nothing tells when the gateway hangs up
             await asyncio.sleep(0.02)

@@ -234,7 +234,7 @@ class TestDecisions:
 
     async def until_told(self, theatre: Theatre) -> Answer:
         """Ask until the decision has come to the gateway."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 answer = await theatre.scene.get(f"{SEGMENT}&{CMCD}")
                 if "cmsd-dynamic" in answer.headers:

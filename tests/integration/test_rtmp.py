@@ -103,7 +103,7 @@ class TestPublishers:
             session = await publishers.next_session()
             await session.began.wait()
             publisher.kill()
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 await session.ended.wait()
         async with push(port):  # and comes back
             again = await publishers.next_session()
@@ -117,7 +117,7 @@ class TestPublishers:
             session = await publishers.next_session()
             await session.began.wait()
             publisher.send_signal(signal.SIGSTOP)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 await session.ended.wait()
 
 
@@ -171,7 +171,7 @@ class TestRefusals:
             await session.began.wait()
             status = await run_ffmpeg(*source(1), "-f", "flv", url(port, "key-of-one?take_over=1"))
             assert status == (0, "")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 _, words = await first.communicate()
             assert first.returncode not in {0, None}
             assert b"another publisher took the stream over" in words
@@ -183,7 +183,7 @@ class TestRefusals:
             session = await publishers.next_session()
             await session.began.wait()
             session.failure.set_exception(FailedPrecondition("the stream was stopped"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 _, words = await publisher.communicate()
             assert publisher.returncode not in {0, None}
             assert b"the stream was stopped" in words
@@ -258,7 +258,7 @@ class TestStop:
                 await session.began.wait()
                 await server.aclose()
                 assert session.ended.is_set()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(20):
                     _, words = await publisher.communicate()
                 assert publisher.returncode not in {0, None}
                 assert b"connect again" in words
@@ -271,7 +271,7 @@ class TestStop:
                 session = await publishers.next_session()
                 await session.began.wait()
                 session.may_take.clear()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(20):
                     await server.aclose()
                 assert session.ended.is_set()
 
@@ -334,7 +334,7 @@ class TestLimits:
             await peer.publish()
             session = await publishers.next_session()
             await send_all(peer, [avc_header(), picture(0, bytes(4_000)), picture(40, bytes(5_000))])
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(20):
                 await session.ended.wait()
             assert [len(body) for _, _, body in read_tags(session.flv)][1:] == [4_005]
 
@@ -344,7 +344,7 @@ class TestLimits:
             await peer.connect()
             await send_all(peer, [command("FCPublish", 0, None, "x" * 1_000)] * 6)
             with pytest.raises((EOFError, ConnectionError)):
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(20):
                     while await peer.receive():
                         pass
 
@@ -357,7 +357,7 @@ class TestLimits:
             session = await publishers.next_session()
             with suppress(ConnectionError):
                 await send_all(peer, [ping] * 20_000)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await session.ended.wait()
 
 
@@ -371,7 +371,7 @@ class TestHostile:
                 await send_all(peer, [avc_header(), picture(0, b"whole")])
                 await session.began.wait()
                 peer.reset()
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(20):
                     await session.ended.wait()
         (line,) = logs
         assert (line["event"], line["log_level"]) == ("rtmp connection ended", "info")
@@ -383,7 +383,7 @@ class TestHostile:
             async with rtmp_server("127.0.0.1", 0, publishers) as port:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(20):
                     while not logs:  # noqa: ASYNC110 - a log is no event
                         await asyncio.sleep(0.01)
         (line,) = logs
@@ -399,7 +399,7 @@ class TestHostile:
             await send_all(peer, [avc_header(), picture(0, b"whole")])
             await session.began.wait()
             await peer.send_bytes(b"\xff" * 10_000)
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(20):
                 await session.ended.wait()
         assert [body[5:] for _, _, body in read_tags(session.flv)][1:] == [b"whole"]
 
@@ -429,7 +429,7 @@ class TestHostile:
         with suppress(ConnectionError):
             writer.write(attack)
             await writer.drain()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             with suppress(ConnectionError):
                 while await reader.read(1 << 16):
                     pass
@@ -441,7 +441,7 @@ class TestHostile:
         async with rtmp_server("127.0.0.1", 0, publishers, limits) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(20):
                 await reader.read()
             writer.close()
 

@@ -259,7 +259,7 @@ async def store_part(scene: Scene, entry: pb.Entry) -> bytes:
 
 async def until(scene: Scene, path: str, expected: str) -> None:
     """Ask for a path until the answer holds `expected`."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while expected.encode() not in (await scene.get(path)).body:  # noqa: ASYNC110 - as a viewer would
             await asyncio.sleep(0.01)
 

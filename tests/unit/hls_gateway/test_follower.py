@@ -73,7 +73,7 @@ async def test_who_waits_moves_over_when_a_broken_timeline_is_read_anew() -> Non
     before = Record(sequence=1, entries=(a_video(), a_segment(0)))
     read_anew = Record(sequence=3, entries=(a_video(), a_segment(0), a_segment(1), a_part(2, 0)))
     feed = ScriptedFeed([stream, before, CaughtUp()], [stream, read_anew, CaughtUp()])
-    async with following(feed) as follower, asyncio.timeout(5):
+    async with following(feed) as follower, asyncio.timeout(20):
         edition = await follower.settled(1.0)
         visitor, later = Visitor(), Visitor()
         edition.wait(Place("High", 1, 0), visitor)
@@ -90,7 +90,7 @@ async def test_while_a_recorded_stream_is_read_whole_its_last_window_is_shown() 
     live = Record(sequence=1, entries=(a_video(), *segments))
     end = Record(sequence=2, entries=(END,))
     feed = ScriptedFeed([stream, live, CaughtUp()], [])
-    async with following(feed) as follower, asyncio.timeout(5):
+    async with following(feed) as follower, asyncio.timeout(20):
         shown, visitor = await follower.settled(1.0), Visitor()
         shown.wait(Place("High", 20), visitor)
         feed.more.put_nowait(end)
@@ -115,7 +115,7 @@ async def test_a_recorded_stream_that_has_ended_is_not_shown_before_all_of_it_is
 
 async def test_who_waits_hears_that_the_stream_is_gone() -> None:
     feed = ScriptedFeed([a_live_stream(), Record(sequence=1, entries=(a_video(), a_segment(0))), CaughtUp()])
-    async with following(feed) as follower, asyncio.timeout(5):
+    async with following(feed) as follower, asyncio.timeout(20):
         edition, visitor = await follower.settled(1.0), Visitor()
         edition.wait(Place("High", 1), visitor)
         feed.more.put_nowait(GONE)

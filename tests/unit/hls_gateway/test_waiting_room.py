@@ -75,7 +75,7 @@ async def test_a_stall_sends_everybody_away_when_the_first_has_waited_long_enoug
     visitors = Visitor(), Visitor()
     for visitor in visitors:
         room.enter(NEXT, visitor)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await visitors[0].was_told.wait()
     for visitor in visitors:
         (error,) = visitor.told
