@@ -37,9 +37,9 @@ CONTRACTS := $(shell find protos -name '*.proto') protos/build_stubs.py protos/p
 run: setup ## Start everything on http://127.0.0.1:8080 until Ctrl-C (WEIR_PORT, WEIR_DATA, WEIR_DEMO=0, REPLICAS=2)
 	@exec $(BIN)/weir run $(if $(REPLICAS),--replicas $(REPLICAS))
 
-check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests (under a minute)
+check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests (a minute and a half)
 
-test: check test-integration test-e2e test-browser ## All tests (about 12 minutes on two cores)
+test: check test-integration test-e2e test-browser ## All tests (about 15 minutes on two cores)
 
 torture: setup chromium ## Kill each process of a suite while viewers look on; prints what they missed (10 minutes)
 	@$(PYTEST) -m torture -rP tests/e2e tests/browser
