@@ -229,6 +229,7 @@ async def run_ffmpeg(
         finally:
             for end in (*(write_end for _, write_end in pipes), *(read_end for read_end, _ in inputs)):
                 os.close(end)
+        stack.push_async_callback(_reap, process)  # also if what follows is given up
         readers = [asyncio.StreamReader(limit=PIECE_BYTES) for _ in files]
         feed = await _connect_feed(feeds[0]) if feeds else None
         ffmpeg = FfmpegProcess(process, readers, limits, on_progress, feed)
@@ -238,6 +239,13 @@ async def run_ffmpeg(
             # the pipes are closed before ffmpeg is stopped, so that it cannot hang on writing to them
             stack.callback(await _connect(file, reader))
         yield ffmpeg
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def _connect(file: BinaryIO, reader: asyncio.StreamReader) -> Callable[[], None]:
