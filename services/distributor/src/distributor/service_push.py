@@ -102,15 +102,22 @@ class Pushing:
 
     async def _follow(self, stream_id: str) -> None:
         """Push until the stream is gone; what was announced before is left to viewers' requests."""
-        try:
-            stream = await self._streams.current(stream_id)
-            position = await self._reader.last_sequence(stream.ledger_id)
-            while True:
+        position: int | None = None
+        while True:
+            try:
+                if position is None:
+                    position = await self._newest(stream_id)
                 position = await self._push_from(stream_id, position)
-        except NotFound:
-            await self._purger.purge(stream_id)
-        except WeirError as error:
-            log.warning("stream no longer pushed", error=error.message, **{STREAM: stream_id})
+            except NotFound:
+                await self._purger.purge(stream_id)
+                return
+            except WeirError as error:
+                log.info("push begins again", error=error.message, **{STREAM: stream_id})
+                await asyncio.sleep(LOOK_INTERVAL_S)
+
+    async def _newest(self, stream_id: str) -> int:
+        stream = await self._streams.current(stream_id)
+        return await self._reader.last_sequence(stream.ledger_id)
 
     async def _push_from(self, stream_id: str, position: int) -> int:
         """Push what comes behind a sequence, until it must begin again; answers up to where it came."""

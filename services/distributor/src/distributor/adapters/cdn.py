@@ -114,7 +114,7 @@ class CdnClient:
         path: str,
         *,
         data: io.BytesIO | None = None,
-        headers: Headers = MappingProxyType({}),
+        headers: Headers = _NONE,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         signed = {**headers, **signature(edge.secret, method, path, self._now())}
         url = edge.address + path

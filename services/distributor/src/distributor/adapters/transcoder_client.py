@@ -11,8 +11,6 @@ from distributor.convert import write_description
 from distributor.domain.stream import Stream
 
 CALL_DEADLINE_S = 25.0  # the transcoder itself retries through an election of NATS, up to 20 s
-
-
 CLOSE_DEADLINE_S = 5.0  # reading and storing one segment per rendition; somebody waits for the stop
 
 
