@@ -50,7 +50,7 @@ format: setup ## Format the code and the contracts
 	@$(BIN)/buf format --write protos
 
 bench: setup ## Benchmarks: a ratio each, against peers on this machine
-	@for script in bench/*.py; do $(BIN)/python $$script; done
+	@missed=0; for script in bench/*.py; do $(BIN)/python $$script || missed=1; done; exit $$missed
 
 images: setup ## Container images of the four services, by docker, podman or buildah (IMAGE_TAG=0.1.0)
 	@builder=$$(for name in docker podman buildah; do $$name info > /dev/null 2>&1 && echo $$name && break; done) \
