@@ -36,12 +36,21 @@ class Proxy:
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target_reader, target_writer = await asyncio.open_connection(*self._target)
-        there, back = self._pump(reader, target_writer), self._pump(target_reader, writer, answers=True)
-        for pump in (there, back):
-            task = asyncio.create_task(pump)
-            self._pumps.add(task)
-            task.add_done_callback(self._pumps.discard)
+        try:
+            target_reader, target_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.close()
+            return
+        self._start_pump(reader, target_writer)
+        self._start_pump(target_reader, writer, answers=True)
+
+    def _start_pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
+        task = asyncio.create_task(self._pump(reader, writer, answers=answers))
+        self._pumps.add(task)
+        task.add_done_callback(self._pumps.discard)
+        task.add_done_callback(lambda _: writer.close())  # also if it is cancelled before its first step
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False

@@ -48,7 +48,9 @@ async def rtsp_server(
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.create_task(serve(reader, writer)))
+        task = asyncio.create_task(serve(reader, writer))
+        task.add_done_callback(lambda _: writer.close())  # also if it is cancelled before its first step
+        tasks.add(task)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with AsyncExitStack() as stack:
@@ -77,7 +79,6 @@ class _Visit:
         self._plays = False
 
     async def converse(self, reader: asyncio.StreamReader) -> None:
-        self._stack.callback(self._writer.close)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 first = await reader.readexactly(1)

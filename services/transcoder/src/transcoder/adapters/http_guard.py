@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 from chassis.errors import WeirError
 from chassis.lifecycle import end_tasks
 from chassis.telemetry import log
+from transcoder.adapters.local_port import local_port
 from transcoder.adapters.public_hosts import resolve_public
 
 _HEAD_BYTES = 64 * 1024
 _PIECE_BYTES = 64 * 1024
 _HEAD_S = 10.0
+_CONNECTIONS_COUNT = 64  # ffmpeg keeps one or two for each rendition that it reads
 _REFUSED = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -27,12 +29,8 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 async def http_guard(*, allow_private: bool) -> AsyncIterator[str]:
     """Run a proxy on a port of this machine for the time of a block, which gets its URL."""
     guard = _Guard(allow_private=allow_private)
-    server = await asyncio.start_server(guard.accept, "127.0.0.1", 0, limit=_HEAD_BYTES)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await guard.stop()
+    async with local_port(guard.serve, head_bytes=_HEAD_BYTES, connections_count=_CONNECTIONS_COUNT) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 class _Guard:
@@ -40,19 +38,9 @@ class _Guard:
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def stop(self) -> None:
-        if self._tasks:
-            await end_tasks(*self._tasks)
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one connection."""
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
         try:
             with suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
                 await self._forward(reader, writer)
@@ -61,8 +49,6 @@ class _Guard:
             with suppress(OSError):
                 writer.write(_REFUSED)
                 await writer.drain()
-        finally:
-            writer.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_HEAD_S):

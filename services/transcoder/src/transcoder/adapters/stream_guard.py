@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 
 from chassis.errors import Unavailable, WeirError
 from chassis.lifecycle import end_tasks
+from transcoder.adapters.local_port import local_port
 from transcoder.adapters.public_hosts import resolve_public
 from transcoder.domain.pull_url import PullUrl
 from transcoder.domain.rtsp_replies import RtspReplies
@@ -33,28 +34,13 @@ class StreamGuard:
         self._url = url
         self._addresses = addresses
         self._trust = trust
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def stop(self) -> None:
-        if self._tasks:
-            await end_tasks(*self._tasks)
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one connection of ffmpeg's."""
-        if len(self._tasks) == _CONNECTIONS_COUNT:
-            writer.close()
-            return
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection of ffmpeg's."""
         try:
             await self._forward(reader, writer)
         except WeirError as error:
             self.failure = error
-        finally:
-            writer.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await self._connect()
@@ -62,8 +48,8 @@ class StreamGuard:
         try:
             await _copy(there_reader, writer, RtspReplies() if "rtsp" in self._url.scheme else None)
         finally:
+            there_writer.close()  # first: who waits for the task may be told to stop waiting
             await end_tasks(sending)
-            there_writer.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         name = self._url.host if self._trust else None
@@ -98,13 +84,10 @@ async def stream_guard(
     if url.is_encrypted and trust is None:
         trust = ssl.create_default_context()
     guard = StreamGuard(url, addresses, trust if url.is_encrypted else None)
-    server = await asyncio.start_server(guard.accept, "127.0.0.1", 0)
-    guard.port = server.sockets[0].getsockname()[1]
-    try:
+    async with local_port(
+        guard.serve, head_bytes=_PIECE_BYTES, connections_count=_CONNECTIONS_COUNT
+    ) as guard.port:
         yield guard
-    finally:
-        server.close()
-        await guard.stop()
 
 
 async def _copy(
