@@ -5,6 +5,7 @@ A key is written once and never changed. What may change lives in NATS.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -15,12 +16,17 @@ import obstore
 from obstore import exceptions as storage_errors
 from obstore.store import LocalStore, MemoryStore, from_url
 
-from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable
+from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable, WeirError
+from chassis.storage_options import DEFAULTS, StorageOptions
 
 # obstore accepts a leading slash and percent escapes; no key of ours has either.
 _KEY = re.compile(r"[A-Za-z0-9_=.-]+(/[A-Za-z0-9_=.-]+)*")
 _DELETE_BATCH = 1000  # the most that S3 takes in one request
-_PIECE_BYTES = 5 * 1024 * 1024  # the least that S3 takes as one part of a multipart upload
+_DELETES_AT_ONCE = 16
+_PARTS_AT_ONCE = 2  # of one upload: it holds so many parts in memory
+# No bucket is no missing object: a viewer must not be told that what was announced does not exist.
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+_REFUSALS = (storage_errors.PermissionDeniedError, storage_errors.UnauthenticatedError)
 
 
 class ObjectStore:
@@ -28,12 +34,20 @@ class ObjectStore:
 
     Raises (all verbs):
         InvalidArgument: The key is none of ours.
-        Unavailable: The storage cannot be reached.
+        Unavailable: STORAGE_AWAY, it cannot be reached, or the bucket is not there; STORAGE_REFUSED, it
+            does not take our credentials.
     """
 
-    def __init__(self, store: obstore.store.ObjectStore, *, root: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: obstore.store.ObjectStore,
+        *,
+        root: Path | None = None,
+        part_bytes: int = DEFAULTS.part_bytes,
+    ) -> None:
         self._store = store
         self._root = root
+        self._part_bytes = part_bytes
 
     async def put(self, key: str, data: bytes) -> None:
         """Write a whole object; AlreadyExists if the key is taken."""
@@ -51,8 +65,8 @@ class ObjectStore:
                 _checked(key),
                 pieces,
                 use_multipart=True,
-                chunk_size=_PIECE_BYTES,
-                max_concurrency=2,
+                chunk_size=self._part_bytes,
+                max_concurrency=_PARTS_AT_ONCE,
             )
 
     async def get(self, key: str) -> bytes:
@@ -100,17 +114,25 @@ class ObjectStore:
             await obstore.delete_async(self._store, batch)
 
     async def _delete_one_by_one(self, batch: Sequence[str]) -> None:
-        for key in batch:
-            with suppress(NotFound):
-                await self._delete([key])
+        for start in range(0, len(batch), _DELETES_AT_ONCE):
+            async with asyncio.TaskGroup() as tasks:
+                for key in batch[start : start + _DELETES_AT_ONCE]:
+                    tasks.create_task(self._delete_if_there(key))
+
+    async def _delete_if_there(self, key: str) -> None:
+        with suppress(NotFound):
+            await self._delete([key])
 
     def local_path(self, key: str) -> Path | None:
         """Name the file that holds an object, where the storage is a folder of this machine."""
         return self._root / _checked(key) if self._root else None
 
 
-def open_store(url: str) -> ObjectStore:
+def open_store(url: str, options: StorageOptions = DEFAULTS) -> ObjectStore:
     """Open the storage that a URL names; see `ServiceConfig.storage_url`.
+
+    Who we are, a cloud's storage learns as its own tools do: from the environment, or by the machine's or
+    pod's role.
 
     Raises:
         InvalidArgument: The URL's scheme is none of file, memory, s3, gs and az.
@@ -123,7 +145,8 @@ def open_store(url: str) -> ObjectStore:
         root.mkdir(parents=True, exist_ok=True)
         return ObjectStore(LocalStore(root, automatic_cleanup=True), root=root)
     if parts.scheme in {"s3", "gs", "az"}:
-        return ObjectStore(from_url(url))
+        store = from_url(url, client_options=options.client(), retry_config=options.retry())
+        return ObjectStore(store, part_bytes=options.part_bytes)
     raise InvalidArgument(
         f"storage_url is {url!r}: its scheme must be file, memory, s3, gs or az", field="storage_url"
     )
@@ -145,9 +168,21 @@ class _translated:  # noqa: N801 - reads as a verb where it is used
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (storage_errors.NotFoundError, FileNotFoundError)):
-            raise NotFound(f"there is no object {self._key!r}", reason="NO_OBJECT") from error
-        if isinstance(error, storage_errors.AlreadyExistsError):
-            raise AlreadyExists(f"object {self._key!r} is there already", reason="OBJECT_EXISTS") from error
-        if isinstance(error, storage_errors.BaseError):
-            raise Unavailable(f"storage failed on {self._key!r}: {error}", reason="STORAGE_AWAY") from error
+        if isinstance(error, (storage_errors.BaseError, FileNotFoundError)):
+            raise self._meaning(error) from error
+
+    def _meaning(self, error: Exception) -> WeirError:
+        if any(code in str(error) for code in _NO_BUCKET):
+            return Unavailable("the bucket of storage_url is not there: create it", reason="STORAGE_AWAY")
+        match error:
+            case storage_errors.NotFoundError() | FileNotFoundError():
+                return NotFound(f"there is no object {self._key!r}", reason="NO_OBJECT")
+            case storage_errors.AlreadyExistsError():
+                return AlreadyExists(f"object {self._key!r} is there already", reason="OBJECT_EXISTS")
+        reason = "STORAGE_REFUSED" if isinstance(error, _REFUSALS) else "STORAGE_AWAY"
+        return Unavailable(f"storage failed on {self._key!r}: {_told(error)}", reason=reason)
+
+
+def _told(error: Exception) -> str:
+    """Keep of obstore's pages of words what went wrong, without the storage's address."""
+    return str(error).partition("\n")[0].rpartition(" - ")[2]
