@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# What is imported is compiled once, not by every process that starts: .venv and the working tree are ours to write to.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV_VERSION := 0.13.9
 HLS_JS_VERSION := 1.7.4
