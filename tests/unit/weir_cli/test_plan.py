@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 import yaml
 
 from weir_cli import programs
-from weir_cli.plan import SERVICES, START_ORDER, STOP_ORDER, Kind, Plan, Programs, Wishes, plan_suite
+from weir_cli.plan import (
+    START_ORDER,
+    STOP_ORDER,
+    Kind,
+    Plan,
+    Programs,
+    Wishes,
+    count_replicas,
+    plan_suite,
+)
 
 PROGRAMS = Programs(
     python="/venv/python",
@@ -55,6 +65,7 @@ def test_one_of_each_on_ports_that_follow_from_the_public_one() -> None:
 def test_each_service_learns_where_the_others_are() -> None:
     assert _environment(_plan(), "hls-gateway") == {
         "WEIR_NATS_URL": "nats://127.0.0.1:8081",
+        "WEIR_NATS_REPLICAS": "1",
         "WEIR_STORAGE_URL": "file:///data/weir/objects",
         "WEIR_LOG_FORMAT": "json",
         "WEIR_RTMP_PUBLIC_URL": "rtmp://127.0.0.1:8089",
@@ -115,9 +126,44 @@ def test_envoy_spreads_over_all_replicas() -> None:
 
 @pytest.mark.parametrize("replicas", [1, 2, 9])
 def test_no_two_processes_share_a_port_or_a_name(replicas: int) -> None:
-    plan = _plan(replicas=dict.fromkeys(SERVICES, replicas))
+    plan = _plan(replicas=count_replicas(replicas))
+    servers = 1 if replicas == 1 else 3
     assert len(_ports(plan)) == len(set(_ports(plan)))
-    assert len({process.name for process in plan.processes}) == len(plan.processes) == 2 + 4 * replicas
+    assert (
+        len({process.name for process in plan.processes}) == len(plan.processes) == 1 + servers + 4 * replicas
+    )
+
+
+def test_with_replicas_three_nats_servers_seek_each_other_and_keep_three_copies() -> None:
+    plan = _plan(replicas=count_replicas(2))
+    servers = plan.of_kind(Kind.NATS)
+    assert [server.name for server in servers] == ["nats", "nats-2", "nats-3"]
+    for server in servers:
+        config = plan.files[Path(server.argv[-1])]
+        assert f"server_name: {server.name}\n" in config
+        assert f'store_dir: "/data/weir/nats-cluster/{server.name}"' in config
+        assert "routes: [nats://127.0.0.1:8093, nats://127.0.0.1:8113, nats://127.0.0.1:8133]" in config
+    environment = _environment(plan, "abr-2")
+    assert environment["WEIR_NATS_REPLICAS"] == "3"
+    assert environment["WEIR_NATS_URL"] == (
+        "nats://127.0.0.1:8081,nats://127.0.0.1:8101,nats://127.0.0.1:8121"
+    )
+
+
+def test_a_nats_server_of_a_cluster_is_well_when_it_has_all_that_the_others_have() -> None:
+    servers = _plan(replicas=count_replicas(2)).of_kind(Kind.NATS)
+    assert [server.http_health for server in servers] == [
+        f"http://127.0.0.1:{port}/healthz" for port in (8088, 8108, 8128)
+    ]
+    assert {server.stop_signal for server in servers} == {signal.SIGUSR2}
+
+
+def test_only_a_replica_that_has_others_beside_it_sends_callers_there_before_it_stops() -> None:
+    plan = _plan(replicas={Kind.GATEWAY: 2})
+    assert float(_environment(plan, "hls-gateway-2")["WEIR_DRAIN_S"]) > 1
+    assert "WEIR_DRAIN_S" not in _environment(plan, "abr")
+    own = _plan(replicas={Kind.GATEWAY: 2}, environment={"WEIR_DRAIN_S": "7"})
+    assert _environment(own, "hls-gateway")["WEIR_DRAIN_S"] == "7"
 
 
 def test_two_suites_stand_side_by_side() -> None:

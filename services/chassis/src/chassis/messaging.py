@@ -25,6 +25,7 @@ from chassis.config import ServiceConfig
 from chassis.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from chassis.layout import news_subject
 from chassis.telemetry import log
+from chassis.tls import Certificates
 
 Result = TypeVar("Result")
 
@@ -42,13 +43,19 @@ HICCUPS = (
     TimeoutError,  # of asyncio as well as of the client: it raises now one, now the other
     nats.errors.NoRespondersError,
     nats.errors.ConnectionReconnectingError,
+    nats.errors.OutboundBufferLimitError,  # what is sent while it connects again has a bound
     js_errors.NoStreamResponseError,
     js_errors.ServiceUnavailableError,
 )
+# err_codes of a cluster that is not of one mind yet: who leads is changing (10007, 10009), the server of an
+# only copy is away (10118, 10119), a first attempt or another write is being agreed upon (10158, 10164).
+_UNDECIDED = frozenset({10007, 10009, 10118, 10119, 10158, 10164})
 
 
 @asynccontextmanager
-async def connect(config: ServiceConfig, *, name: str) -> AsyncIterator[Client]:
+async def connect(
+    config: ServiceConfig, *, name: str, tls: Certificates | None = None
+) -> AsyncIterator[Client]:
     """Connect to NATS, and keep connecting for as long as the block lasts.
 
     Raises:
@@ -67,6 +74,8 @@ async def connect(config: ServiceConfig, *, name: str) -> AsyncIterator[Client]:
                 error_cb=_log_error,
                 disconnected_cb=partial(_log_disconnected, client),
                 reconnected_cb=_log_reconnected,
+                tls=tls.client_context() if tls else None,
+                tls_handshake_first=tls is not None,  # else whoever stands between could talk us out of it
             )
     except (TimeoutError, OSError, nats.errors.Error) as error:
         raise Unavailable(f"no NATS server answered at {config.nats_url}", reason="NATS_AWAY") from error
@@ -111,7 +120,15 @@ async def ensure_bucket(
         bucket=bucket, history=1, ttl=ttl_s, replicas=replicas, direct=news or None, republish=republish
     )
     js = jetstream(client)
-    await persist(lambda _attempt: js.create_key_value(config))
+
+    async def ensure(_attempt: int) -> None:
+        try:
+            await js.create_key_value(config)
+        except js_errors.BadRequestError:  # there already, with other settings
+            found = (await js.stream_info(f"KV_{bucket}")).config
+            await js.update_stream(found.evolve(num_replicas=replicas, max_age=ttl_s, republish=republish))
+
+    await persist(ensure)
     # `get` asks the leader: another replica may not know yet what was just written.
     leader = js_kv.KeyValue(bucket, f"KV_{bucket}", f"$KV.{bucket}.", js, direct=False)
     return KeyValue(client, bucket, leader)
@@ -128,17 +145,31 @@ async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:
     """
     try:
         return await operation(1)  # nearly always: a retry loop costs more than the request
-    except HICCUPS as error:
+    except _FAILURES as error:
+        if not _passes(error):
+            raise
         log.debug("nats hiccup", error=repr(error))
     try:
         async for attempt in stamina.retry_context(
-            on=HICCUPS, timeout=RETRY_S, attempts=None, wait_initial=0.05, wait_max=0.5
+            on=_passes, timeout=RETRY_S, attempts=None, wait_initial=0.05, wait_max=0.5
         ):
             with attempt:
                 return await operation(attempt.num + 1)
-    except HICCUPS as error:
+    except _FAILURES as error:
+        if not _passes(error):
+            raise
         raise Unavailable("NATS does not answer", reason="NATS_AWAY", retry_delay_s=1.0) from error
     raise AssertionError("a retry loop ends with a result or an error")
+
+
+_FAILURES = (*HICCUPS, js_errors.APIError)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a failure is one that another attempt may not meet."""
+    if isinstance(error, HICCUPS):
+        return True
+    return isinstance(error, js_errors.APIError) and error.err_code in _UNDECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +265,7 @@ class KeyValue:
         js = jetstream(self._client)
         await persist(lambda _attempt: js.purge_stream(f"KV_{self._name}", subject=subject))
 
-    async def watch(self, pattern: str) -> AsyncIterator[Value | None]:
+    async def watch(self, pattern: str) -> AsyncGenerator[Value | None]:
         """Follow keys that match a NATS pattern: their values now, then None, then each new value.
 
         A deleted key arrives with empty data. A lost connection does not end the watch, nor does it lose a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,8 +10,14 @@ from pathlib import Path
 
 from weir_cli.address import Address
 from weir_cli.envoy_config import Edge, fit_config
+from weir_cli.nats_config import Member, render_config
 
 REPLICA_STRIDE = 20
+# Two servers of NATS could not agree without each other, three can without any one.
+CLUSTER_COUNT = 3
+# Longer than Envoy needs to see that a service gets no more calls: it looks once a second.
+DRAIN_S = 2.0
+_STORE, _CLUSTER_STORE = "nats", "nats-cluster"
 
 
 class Kind(StrEnum):
@@ -32,7 +39,7 @@ STOP_ORDER = (Kind.ENVOY, Kind.GATEWAY, Kind.TRANSCODER, Kind.ABR, Kind.DISTRIBU
 
 # Offsets from the public port.
 _NATS, _ABR, _TRANSCODER, _DISTRIBUTOR, _GATEWAY_GRPC, _GATEWAY_HTTP, _ADMIN, _NATS_MONITOR = range(1, 9)
-_RTMP, _TRANSCODER_RTMP, _SRT, _TRANSCODER_SRT = range(9, 13)
+_RTMP, _TRANSCODER_RTMP, _SRT, _TRANSCODER_SRT, _NATS_ROUTES = range(9, 14)
 _GRPC_OFFSETS = {
     Kind.ABR: _ABR,
     Kind.TRANSCODER: _TRANSCODER,
@@ -94,6 +101,8 @@ class Process:
     """Where gRPC health must say SERVING; None: it speaks no gRPC."""
     http_health: str | None = None
     """A URL that must answer 200."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    """What asks it to stop gracefully."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +121,20 @@ class Plan:
         return f"http://{self.public}"
 
     @property
+    def is_clustered(self) -> bool:
+        """Whether several NATS servers agree, or one stands alone."""
+        return len(self.of_kind(Kind.NATS)) > 1
+
+    @property
+    def nats_store(self) -> Path:
+        return self.data / (_CLUSTER_STORE if self.is_clustered else _STORE)
+
+    @property
+    def other_nats_store(self) -> Path:
+        """Where NATS would store if there were one server instead of many, or the other way round."""
+        return self.data / (_STORE if self.is_clustered else _CLUSTER_STORE)
+
+    @property
     def logs(self) -> Path:
         return self.data / "logs"
 
@@ -119,35 +142,45 @@ class Plan:
         return tuple(process for process in self.processes if process.kind is kind)
 
 
+def count_replicas(count: int) -> Mapping[Kind, int]:
+    """Say how many processes of each kind there are when there are `count` of each service."""
+    return {**dict.fromkeys(SERVICES, count), Kind.NATS: CLUSTER_COUNT if count > 1 else 1}
+
+
 def plan_suite(wishes: Wishes, programs: Programs) -> Plan:
     """Plan every process of a suite on this machine."""
     config_path = wishes.data / "envoy.yaml"
+    nats = (_plan_nats_cluster if wishes.count(Kind.NATS) > 1 else _plan_nats)(wishes, programs)
     services = (
         _plan_service(kind, replica, wishes, programs)
         for kind in SERVICES
         for replica in range(wishes.count(kind))
     )
     return Plan(
-        processes=(_plan_nats(wishes, programs), *services, _plan_envoy(config_path, wishes, programs)),
-        files={config_path: fit_config(programs.envoy_config, _plan_edge(wishes, programs))},
+        processes=(*nats, *services, _plan_envoy(config_path, wishes, programs)),
+        files={
+            config_path: fit_config(programs.envoy_config, _plan_edge(wishes, programs)),
+            **_nats_files(wishes),
+        },
         data=wishes.data,
         public=wishes.address(0),
         admin=wishes.address(_ADMIN),
     )
 
 
-def _plan_nats(wishes: Wishes, programs: Programs) -> Process:
+def _plan_nats(wishes: Wishes, programs: Programs) -> tuple[Process]:
+    """Plan a server that stands alone."""
     client, monitor = wishes.address(_NATS), wishes.address(_NATS_MONITOR)
     argv = [
         programs.nats_server,
         "--jetstream",
         "--store_dir",
-        str(wishes.data / "nats"),
+        str(wishes.data / _STORE),
         "--addr",
         client.host,
     ]
     argv += ["--port", str(client.port), "--http_port", str(monitor.port)]
-    return Process(
+    server = Process(
         name=str(Kind.NATS),
         kind=Kind.NATS,
         argv=tuple(argv),
@@ -155,10 +188,53 @@ def _plan_nats(wishes: Wishes, programs: Programs) -> Process:
         listens=(client, monitor),
         http_health=f"http://{monitor}/healthz?js-enabled-only=true",
     )
+    return (server,)
+
+
+def _plan_nats_cluster(wishes: Wishes, programs: Programs) -> tuple[Process, ...]:
+    """Plan servers that agree: each is well when it knows a leader, and has all that the others have."""
+    return tuple(
+        Process(
+            name=member.name,
+            kind=Kind.NATS,
+            argv=(programs.nats_server, "--config", str(_nats_file(wishes, member.name))),
+            environment=wishes.environment,
+            listens=(member.client, member.monitor, member.routes),
+            http_health=f"http://{member.monitor}/healthz",
+            stop_signal=signal.SIGUSR2,  # lame duck: leaders and clients move first
+        )
+        for member in _nats_members(wishes)
+    )
+
+
+def _nats_members(wishes: Wishes) -> tuple[Member, ...]:
+    return tuple(
+        Member(
+            name=_name(Kind.NATS, replica),
+            client=wishes.address(_NATS, replica),
+            monitor=wishes.address(_NATS_MONITOR, replica),
+            routes=wishes.address(_NATS_ROUTES, replica),
+            store=wishes.data / _CLUSTER_STORE / _name(Kind.NATS, replica),
+        )
+        for replica in range(wishes.count(Kind.NATS))
+    )
+
+
+def _nats_file(wishes: Wishes, name: str) -> Path:
+    return wishes.data / f"{name}.conf"
+
+
+def _nats_files(wishes: Wishes) -> dict[Path, str]:
+    members = _nats_members(wishes) if wishes.count(Kind.NATS) > 1 else ()
+    return {_nats_file(wishes, member.name): render_config(member, members) for member in members}
+
+
+def _name(kind: Kind, replica: int) -> str:
+    return str(kind) if replica == 0 else f"{kind}-{replica + 1}"
 
 
 def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) -> Process:
-    name = str(kind) if replica == 0 else f"{kind}-{replica + 1}"
+    name = _name(kind, replica)
     grpc = wishes.address(_GRPC_OFFSETS[kind], replica)
     http = wishes.address(_GATEWAY_HTTP, replica) if kind is Kind.GATEWAY else None
     rtmp, srt = _ingest_addresses(wishes, replica) if kind is Kind.TRANSCODER else (None, None)
@@ -171,12 +247,17 @@ def _plan_service(kind: Kind, replica: int, wishes: Wishes, programs: Programs) 
         name=name,
         kind=kind,
         argv=(programs.python, "-m", kind.replace("-", "_")),
-        environment={**wishes.environment, **_shared_variables(wishes), **own},
+        environment={**_drain(kind, wishes), **wishes.environment, **_shared_variables(wishes), **own},
         listens=tuple(address for address in (grpc, http, rtmp) if address),
         listens_udp=(srt,) if srt else (),
         grpc_health=grpc,
         http_health=f"http://{http}/readyz" if http else None,
     )
+
+
+def _drain(kind: Kind, wishes: Wishes) -> dict[str, str]:
+    """Let a replica that stops send callers to the others; one alone has nobody to send them to."""
+    return {"WEIR_DRAIN_S": f"{DRAIN_S:g}"} if wishes.count(kind) > 1 else {}
 
 
 def _ingest_addresses(wishes: Wishes, replica: int) -> tuple[Address, Address]:
@@ -186,7 +267,8 @@ def _ingest_addresses(wishes: Wishes, replica: int) -> tuple[Address, Address]:
 
 def _shared_variables(wishes: Wishes) -> dict[str, str]:
     return {
-        "WEIR_NATS_URL": f"nats://{wishes.address(_NATS)}",
+        "WEIR_NATS_URL": ",".join(f"nats://{address}" for address in wishes.addresses(Kind.NATS, _NATS)),
+        "WEIR_NATS_REPLICAS": str(wishes.count(Kind.NATS)),
         "WEIR_STORAGE_URL": wishes.storage_url or f"file://{wishes.data / 'objects'}",
         "WEIR_LOG_FORMAT": wishes.log_format,
         "WEIR_RTMP_PUBLIC_URL": f"rtmp://{wishes.address(_RTMP)}",
@@ -237,6 +319,6 @@ def _plan_edge(wishes: Wishes, programs: Programs) -> Edge:
             "hls-gateway": wishes.addresses(Kind.GATEWAY, _GATEWAY_HTTP),
             "hls-gateway-grpc": wishes.addresses(Kind.GATEWAY, _GATEWAY_GRPC),
         },
-        checked={"transcoder-srt": upstreams[Kind.TRANSCODER]},
+        checked=dict.fromkeys(("transcoder-rtmp", "transcoder-srt"), upstreams[Kind.TRANSCODER]),
         descriptors_path=programs.descriptors,
     )

@@ -29,6 +29,7 @@ class RunningProcess:
         journal: Journal,
     ) -> None:
         self._name = process.name
+        self._stop_signal = process.stop_signal
         self._child = child
         self._readers = readers
         self._journal = journal
@@ -55,7 +56,7 @@ class RunningProcess:
         """Ask the process to stop; kill it when it has not within `grace_s` seconds."""
         if not self.is_running:
             return
-        self._child.terminate()
+        self._child.send_signal(self._stop_signal)
         try:
             async with asyncio.timeout(grace_s):
                 await self._child.wait()

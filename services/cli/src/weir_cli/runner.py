@@ -14,7 +14,7 @@ from weir_cli import programs
 from weir_cli.client import ApiError, open_client
 from weir_cli.config import RunConfig, inherited_environment
 from weir_cli.logs import Journal
-from weir_cli.plan import SERVICES, Plan, Programs, Wishes, plan_suite
+from weir_cli.plan import Plan, Programs, Wishes, count_replicas, plan_suite
 from weir_cli.ports import explain_taken, find_taken
 from weir_cli.sample import show_sample
 from weir_cli.supervisor import Supervisor
@@ -42,7 +42,7 @@ def plan_run(config: RunConfig, environment: Mapping[str, str]) -> Plan:
     wishes = Wishes(
         port=config.port,
         data=config.data.absolute(),
-        replicas=dict.fromkeys(SERVICES, config.replicas),
+        replicas=count_replicas(config.replicas),
         storage_url=config.storage_url,
         environment=environment,
         log_format=config.log_format,
@@ -59,6 +59,7 @@ async def run(config: RunConfig, *, verbose: bool = False) -> None:
     """
     plan = plan_run(config, inherited_environment())
     with sole_use(plan.data):
+        require_readable(plan)
         if taken := find_taken(plan):
             raise CannotRun(explain_taken(taken, port=config.port))
         journal = Journal(plan.logs, sys.stderr, verbose=verbose)
@@ -126,6 +127,20 @@ def _signals(supervisor: Supervisor) -> Iterator[asyncio.Event]:
     finally:
         for number in _STOP_SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def require_readable(plan: Plan) -> None:
+    """Keep a suite away from what another kind of it stored.
+
+    Raises:
+        CannotRun: A single NATS server cannot read what three have stored, nor the other way round.
+    """
+    if plan.other_nats_store.exists() and not plan.nats_store.exists():
+        servers, others = ("three NATS servers", "one") if plan.is_clustered else ("one NATS server", "three")
+        raise CannotRun(
+            f"{plan.data} was filled by a suite with {others}, which {servers} cannot read; "
+            "choose another folder by WEIR_DATA, or run as many REPLICAS as before (1, or more than 1)"
+        )
 
 
 @contextmanager

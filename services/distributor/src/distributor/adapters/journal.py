@@ -24,7 +24,7 @@ from chassis.errors import Conflict, NotFound, ResourceExhausted, Unavailable
 from chassis.messaging import REQUEST_TIMEOUT_S, RETRY_S, jetstream, persist
 
 # err_code of nats-server.
-WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+WRONG_LAST_SEQUENCE = 10071
 STORE_FULL = frozenset({10047, 10077})
 NO_MESSAGE = frozenset({10037, 10043, 10057})
 BATCH_COUNT = 500
@@ -101,7 +101,7 @@ class Journal:
         try:
             return await persist(publish)
         except js_errors.APIError as error:
-            if error.err_code not in WRONG_LAST_SEQUENCE:
+            if error.err_code != WRONG_LAST_SEQUENCE:
                 raise
         sequence = await self.find(subject, after_sequence=expected_sequence, message_id=message_id)
         if sequence is None:
@@ -133,9 +133,8 @@ class Journal:
 
     async def find(self, subject: str, *, after_sequence: int, message_id: str) -> int | None:
         """Look whether the message right behind `after_sequence` bears this id; its sequence if so."""
-        messages = await self._batch(subject, after_sequence, count=1)
-        same = messages and messages[0].headers.get(MESSAGE_ID) == message_id
-        return messages[0].sequence if same else None
+        message = await self._first(subject, after_sequence)
+        return message.sequence if message and message.headers.get(MESSAGE_ID) == message_id else None
 
     async def last_sequence(self, subject: str) -> int:
         """Read the newest sequence of a subject from the stream's leader; 0 if it has no message."""
@@ -175,8 +174,8 @@ class Journal:
 
     async def holds(self, subject: str, sequence: int) -> bool:
         """Whether the message `sequence` is one of this subject."""
-        batch = await self._batch(subject, sequence - 1, count=1)
-        return bool(batch) and batch[0].sequence == sequence
+        message = await self._first(subject, sequence - 1)
+        return message is not None and message.sequence == sequence
 
     async def purge(self, subject: str, *, up_to: int | None = None) -> None:
         """Remove all messages of a subject, or those up to a sequence."""
@@ -199,6 +198,15 @@ class Journal:
         """List the subjects that match a pattern and have a message."""
         info = await persist(lambda _attempt: self._js.stream_info(self._stream, subjects_filter=pattern))
         return tuple(info.state.subjects or ())
+
+    async def _first(self, subject: str, after_sequence: int) -> Message | None:
+        """Read the first message behind a sequence: that of the leader, though a replica may lag."""
+        batches = self.read(subject, after_sequence=after_sequence, up_to=after_sequence + 1, count=1)
+        try:
+            messages = [message async for batch in batches for message in batch]
+        except NotFound:
+            return None
+        return messages[0]
 
     async def _batch(self, subject: str, after_sequence: int, *, count: int) -> Sequence[Message]:
         request = {"seq": after_sequence + 1, "next_by_subj": subject}
