@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.samples import avc1_entry, make_init, make_jpeg, make_samples, mp4a_entry, splits
@@ -91,6 +91,7 @@ def samples_of(media: list[LiveOutput], rendition_id: str) -> list[Sample]:
     return reader.feed((segments[0].rendition.init or b"") + b"".join(item.data for item in segments))
 
 
+@settings(max_examples=40)
 @given(st.data(), st.integers(1, 45), st.sampled_from((0.0, 0.1, 0.3, 0.5)))
 def test_parts_do_not_depend_on_how_the_bytes_arrive(data: st.DataObject, count: int, part_s: float) -> None:
     plan = make_plan(part_s=part_s)
@@ -107,6 +108,7 @@ def test_parts_do_not_depend_on_how_the_bytes_arrive(data: st.DataObject, count:
         assert parts_of(media, rendition) == parts_of(at_once, rendition)
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 65), st.sampled_from((0.1, 0.3, 0.5, 1.0)))
 def test_segments_are_their_parts_and_all_renditions_have_as_many(count: int, part_s: float) -> None:
     plan = make_plan(part_s=part_s)
