@@ -34,6 +34,7 @@ from weir.timeline.v1 import timeline_pb2 as timeline
 from weir.timeline.v1 import timeline_pb2_grpc
 
 from abr.domain.decision import decide
+from abr.domain.folding import take
 from abr.domain.policies import POLICIES
 from abr.domain.sample import Sample
 from abr.domain.stream import Stream
@@ -204,7 +205,7 @@ def measured_viewer() -> Viewer:
         end_s = now_s - 80 + 4 * msn
         took_s = 0.8 + msn % 3 / 4
         measured = Sample("Medium", msn, end_s, 900_000, took_s, 0, 14 + msn % 5, 4, 0, 1, False, False)
-        viewer.take(measured, now_s)
+        take(viewer, measured, now_s)
     return viewer
 
 

@@ -123,6 +123,48 @@ def sample(viewer_id: str = "ann", **fields: Any) -> pb.Sample:
     return pb.Sample(**{**values, **fields})
 
 
+def columns(samples: Sequence[pb.Sample]) -> pb.SampleColumns:
+    """The same samples, column by column; a column in which no sample has a value stays empty."""
+    sessions = list(dict.fromkeys((one.stream_id, one.viewer_id) for one in samples))
+    variants = list(dict.fromkeys(one.variant_id for one in samples))
+
+    def values(field: str, absent: float = 0) -> Sequence[Any]:
+        told = [_told(one, field) for one in samples]
+        return [] if set(told) == {None} else [absent if value is None else value for value in told]
+
+    return pb.SampleColumns(
+        stream_ids=[stream_id for stream_id, _ in sessions],
+        viewer_ids=[viewer_id for _, viewer_id in sessions],
+        variant_ids=variants,
+        viewer_places=[sessions.index((one.stream_id, one.viewer_id)) for one in samples],
+        variant_places=[variants.index(one.variant_id) for one in samples],
+        sample_time_s=[one.sample_time.seconds + one.sample_time.nanos * 1e-9 for one in samples],
+        msns=values("msn", -1),
+        buffer_s=values("buffer_s", -1),
+        playback_rate_ratio=values("playback_rate_ratio", -1),
+        **{field: values(field) for field in _PLAIN_COLUMNS},
+    )
+
+
+_PLAIN_COLUMNS = (
+    "size_bytes",
+    "transfer_ms",
+    "player_throughput_bps",
+    "starved",
+    "top_bps",
+    "duration_s",
+    "startup",
+)
+
+
+def _told(sample: pb.Sample, field: str) -> Any:
+    """What a sample says; None: nothing."""
+    has_presence = sample.DESCRIPTOR.fields_by_name[field].has_presence
+    value = getattr(sample, field)
+    is_told = sample.HasField(field) if has_presence else bool(value)  # type: ignore[arg-type]
+    return value if is_told else None
+
+
 def batches(samples: Sequence[pb.Sample]) -> AsyncIterator[pb.ReportSamplesRequest]:
     """One message per sample, as a client streams them."""
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from abr.domain.decision import decide
+from abr.domain.folding import take
 from abr.domain.policies import POLICIES
 from abr.domain.snapshot import heard_s, read_snapshot, write_snapshot
 from abr.domain.view import Choice
@@ -18,7 +19,7 @@ from support.adaptation import FILM, NOW_S, rung, sample, stream, viewer
 def watching() -> Viewer:
     one = viewer()
     for msn in range(20):
-        one.take(sample(msn * 4.0, msn=msn, buffer_s=20, top_bps=4_500_000, latency_s=0.05), NOW_S + 80)
+        take(one, sample(msn * 4.0, msn=msn, buffer_s=20, top_bps=4_500_000, latency_s=0.05), NOW_S + 80)
     one.note_decision(Choice(rung=1, reason=""), NOW_S + 78, obeyed=False)
     one.policy = "zone"
     return one
@@ -54,7 +55,7 @@ def test_a_ladder_may_have_changed_meanwhile(watching: Viewer) -> None:
 
 def test_what_is_no_snapshot_brings_nobody_back(watching: Viewer) -> None:
     kept = json.loads(write_snapshot(watching, NOW_S))
-    for data in (b"", b"\xff", b"[]", b"{}", json.dumps({**kept, "version": 2}).encode()):
+    for data in (b"", b"\xff", b"[]", b"{}", json.dumps({**kept, "version": 1}).encode()):
         assert read_snapshot(data, FILM, NOW_S) is None
         assert heard_s(data) == 0
     odd: tuple[object, ...] = ({}, "x", [[1]])

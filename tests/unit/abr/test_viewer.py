@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abr.domain.crowd import Crowd
+from abr.domain.folding import take
 from abr.domain.history import KEPT_COUNT
+from abr.domain.sample import Sample
 from abr.domain.view import Choice
 from abr.domain.viewer import DUE, Viewer
 from support.adaptation import FILM, NOW_S, SEGMENT_S, rung, sample, stream, viewer
 
 
-def take(one: Viewer, *samples_: object) -> None:
+def taking(one: Viewer, *samples_: Sample) -> None:
     for each in samples_:
-        assert one.take(each, each.end_s)  # type: ignore[arg-type, attr-defined]
+        assert take(one, each, each.end_s)
 
 
 def test_a_viewer_takes_less_than_two_kilobytes() -> None:
@@ -28,7 +30,7 @@ def test_a_viewer_takes_less_than_two_kilobytes() -> None:
     for number in range(count):
         one = viewer(viewer_id=f"0b2f6c1e-77aa-4d2c-9a60-{number:012d}")
         for segment in range(2 * KEPT_COUNT):
-            take(one, sample(segment * 3.7, msn=segment, buffer_s=9.5 + segment, player_bps=3e6 + segment))
+            taking(one, sample(segment * 3.7, msn=segment, buffer_s=9.5 + segment, player_bps=3e6 + segment))
         one.note_decision(Choice(rung=0, reason=""), NOW_S + 100, obeyed=False)
         crowd.add(one)
     taken_bytes = tracemalloc.get_traced_memory()[0] - before
@@ -40,44 +42,44 @@ def test_a_viewer_takes_less_than_two_kilobytes() -> None:
 class TestBuffer:
     def test_media_adds_and_time_takes_away(self) -> None:
         one = viewer()
-        take(one, sample(1, buffer_s=10))
+        taking(one, sample(1, buffer_s=10))
         assert one.buffer_s(NOW_S + 1) == pytest.approx(10 - 1 + SEGMENT_S)
         assert one.buffer_s(NOW_S + 6) == pytest.approx(10 - 1 + SEGMENT_S - 5)
 
     def test_without_any_word_of_the_player_it_is_reckoned_from_what_was_sent(self) -> None:
         one = viewer()
-        take(one, sample(1), sample(2, msn=1), sample(3, msn=2))
+        taking(one, sample(1), sample(2, msn=1), sample(3, msn=2))
         assert one.buffer_s(NOW_S + 3) == pytest.approx(3 * SEGMENT_S - 2)
 
     def test_it_is_never_below_nothing(self) -> None:
         one = viewer()
-        take(one, sample(1, buffer_s=2))
+        taking(one, sample(1, buffer_s=2))
         assert one.buffer_s(NOW_S + 1_000) == 0
 
     def test_who_pauses_keeps_it(self) -> None:
         one = viewer()
-        take(one, sample(1, buffer_s=10, speed_ratio=0.0))
+        taking(one, sample(1, buffer_s=10, speed_ratio=0.0))
         assert one.buffer_s(NOW_S + 100) == pytest.approx(10 + SEGMENT_S)
 
     def test_who_starts_keeps_what_comes_meanwhile(self) -> None:
         one = viewer()
-        take(one, sample(3, transfer_s=3.0, buffer_s=0, startup=True))
+        taking(one, sample(3, transfer_s=3.0, buffer_s=0, startup=True))
         assert one.buffer_s(NOW_S + 3) == pytest.approx(SEGMENT_S)
 
     def test_a_word_of_the_player_that_is_newer_than_a_transfer_counts(self) -> None:
         one = viewer()
         one.note_question(NOW_S + 10, buffer_s=7)
-        assert one.take(sample(9, buffer_s=20), NOW_S + 11)
+        assert take(one, sample(9, buffer_s=20), NOW_S + 11)
         assert one.buffer_s(NOW_S + 10) == pytest.approx(7)
 
     def test_audio_says_nothing_of_it(self) -> None:
         one = viewer()
-        take(one, sample(1, buffer_s=10), sample(1, "audio", buffer_s=3))
+        taking(one, sample(1, buffer_s=10), sample(1, "audio", buffer_s=3))
         assert one.buffer_s(NOW_S + 1) == pytest.approx(10 - 1 + SEGMENT_S)
 
     def test_who_holds_more_than_expected_aims_at_more(self) -> None:
         one = viewer()
-        take(one, sample(1, buffer_s=45))
+        taking(one, sample(1, buffer_s=45))
         assert one.view(NOW_S + 1).buffer_target_s == 60
         one.note_question(NOW_S + 2, buffer_s=3_600)
         assert one.view(NOW_S + 2).buffer_target_s == 120
@@ -91,7 +93,7 @@ class TestBuffer:
         one, end_s = viewer(), 0.0
         for wait_s, transfer_s, buffer_s, starved in steps:
             end_s += wait_s
-            take(one, sample(end_s, transfer_s=transfer_s, buffer_s=buffer_s, starved=starved))
+            taking(one, sample(end_s, transfer_s=transfer_s, buffer_s=buffer_s, starved=starved))
             view = one.view(NOW_S + end_s)
             assert 0 <= view.buffer_s <= 120 + SEGMENT_S * len(steps)
             assert view.buffer_target_s >= 30
@@ -102,30 +104,30 @@ class TestBuffer:
 class TestSamples:
     def test_a_late_one_does_not_count(self) -> None:
         one = viewer()
-        take(one, sample(20))
-        assert not one.take(sample(10), NOW_S + 20)
-        assert one.take(sample(18), NOW_S + 20)
+        taking(one, sample(20))
+        assert not take(one, sample(10), NOW_S + 20)
+        assert take(one, sample(18), NOW_S + 20)
 
     def test_a_clock_ahead_of_ours_does_not_reach_into_the_future(self) -> None:
         one = viewer()
-        assert one.take(sample(4), NOW_S + 1)
+        assert take(one, sample(4), NOW_S + 1)
         assert one.view(NOW_S + 1).downloads[-1].end_s == NOW_S + 1
 
     def test_the_top_that_a_player_wants_caps_the_ladder(self) -> None:
         one = viewer()
-        take(one, sample(1, top_bps=1_500_000))
+        taking(one, sample(1, top_bps=1_500_000))
         assert one.view(NOW_S + 1).cap == 1
 
     def test_a_decision_is_due_once_per_segment(self) -> None:
         one = viewer()
-        take(one, sample(1))
+        taking(one, sample(1))
         assert one.undecided >= DUE
         one.note_decision(Choice(rung=2, reason=""), NOW_S + 1, obeyed=False)
         assert one.undecided < DUE
         for part in range(11):
-            take(one, sample(2 + part / 3, msn=None, duration_s=1 / 3, transfer_s=0.1))
+            taking(one, sample(2 + part / 3, msn=-1, duration_s=1 / 3, transfer_s=0.1))
         assert one.undecided < DUE
-        take(one, sample(6, msn=None, duration_s=1 / 3, transfer_s=0.1))
+        taking(one, sample(6, msn=-1, duration_s=1 / 3, transfer_s=0.1))
         assert one.undecided >= DUE
 
     def test_what_a_player_states_stands_for_downloads_only_where_there_are_none(self) -> None:
@@ -133,7 +135,7 @@ class TestSamples:
         one.note_question(NOW_S, throughput_bps=3e6)
         (stated,) = one.view(NOW_S).downloads
         assert 8 * stated.size_bytes / stated.transfer_s == pytest.approx(3e6)
-        take(one, sample(1))
+        taking(one, sample(1))
         assert [one.size_bytes for one in one.view(NOW_S + 1).downloads] == [1_000_000]
         one.note_question(NOW_S + 60, throughput_bps=3e6)
         assert one.view(NOW_S + 60).downloads == (
@@ -157,15 +159,15 @@ class TestDecisions:
 
     def test_who_only_hears_plays_what_its_samples_say(self) -> None:
         one = viewer()
-        take(one, sample(1, "high"))
+        taking(one, sample(1, "high"))
         one.note_decision(Choice(rung=1, reason=""), NOW_S + 1, obeyed=False)
         assert one.view(NOW_S + 1).current == 3
-        take(one, sample(2, "low", msn=1))
+        taking(one, sample(2, "low", msn=1))
         assert one.view(NOW_S + 2).current == 1
 
     def test_another_ladder_moves_everything(self) -> None:
         one = viewer()
-        take(one, sample(1, "high"))
+        taking(one, sample(1, "high"))
         one.note_decision(Choice(rung=2, reason=""), NOW_S + 1, obeyed=False)
         ladder = tuple(rung(name, bps) for name, bps in (("Low", 900_000), ("Medium", 2_100_000)))
         one.go_over(stream(ladder=ladder))
@@ -176,7 +178,7 @@ class TestDecisions:
 class TestQoe:
     def test_rate_changes_and_stalls(self) -> None:
         one = viewer()
-        take(
+        taking(
             one,
             sample(1, "low", buffer_s=0, startup=True, transfer_s=1),
             sample(2, "medium", msn=1, buffer_s=4, transfer_s=1),
@@ -193,14 +195,14 @@ class TestQoe:
 
     def test_nobody_stalls_who_does_not_say_so(self) -> None:
         one = viewer()
-        take(one, sample(1), sample(500, msn=1))
+        taking(one, sample(1), sample(500, msn=1))
         assert one.experience.qoe().rebuffers_count == 0
 
     def test_parts_weigh_what_they_are_of_a_segment(self) -> None:
         whole, parts = viewer(), viewer()
-        take(whole, sample(4, transfer_s=0.1))
+        taking(whole, sample(4, transfer_s=0.1))
         for part in range(12):
-            take(parts, sample(part / 3, msn=None, duration_s=1 / 3, transfer_s=0.1))
+            taking(parts, sample(part / 3, msn=-1, duration_s=1 / 3, transfer_s=0.1))
         assert parts.experience.qoe().score == pytest.approx(whole.experience.qoe().score)
 
     def test_nothing_is_known_of_nobody(self) -> None:

@@ -12,7 +12,7 @@ from abr.domain.news import Decision
 from abr.domain.qoe import Qoe
 from abr.domain.sample import MAX_BPS, MAX_SECONDS, MAX_TRANSFER_S
 from abr.domain.stats import Network, Stats
-from abr.domain.stream import Stream
+from abr.domain.stream import Stream, Viewport
 from abr.domain.view import Rung
 from abr.domain.viewer import VIEWER_ID
 from abr.service import Outcome, Question, Report
@@ -23,6 +23,7 @@ KBIT = 1_000
 PERCENT = 100
 MAX_MSN = 2**53
 MAX_BYTES = 2**40
+MAX_PIXELS = 32_768
 
 
 def read_question(request: pb.SelectQualityRequest) -> Question:
@@ -37,6 +38,7 @@ def read_question(request: pb.SelectQualityRequest) -> Question:
         buffer_ratio=None if health is None else health / PERCENT,
         current=request.current_quality,
         policy=request.policy,
+        viewport=_read_viewport(request.viewport) if request.HasField("viewport") else None,
     )
 
 
@@ -127,6 +129,20 @@ def require_within(value: float, field: str, most: float) -> float:
     if not 0 <= value <= most:
         raise InvalidArgument(f"{field} is {value}: it must lie from 0 to {most:,.0f}", field=field)
     return value
+
+
+def _read_viewport(viewport: pb.Viewport) -> Viewport:
+    return Viewport(*(_read_side(viewport, field) for field in Viewport._fields))
+
+
+def _read_side(viewport: pb.Viewport, field: str) -> int:
+    side = getattr(viewport, field)
+    if not 1 <= side <= MAX_PIXELS:
+        raise InvalidArgument(
+            f"viewport.{field} is {side}: it must lie from 1 to {MAX_PIXELS:,}, or leave viewport out",
+            field=f"viewport.{field}",
+        )
+    return int(side)
 
 
 def _above_0(value: float, field: str, most: float) -> float:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from abr.domain.folding import take
 from abr.domain.news import Decision
 from abr.domain.sample import Sample
 from abr.domain.stats import Stats, Tally
-from abr.domain.stream import Stream
+from abr.domain.stream import Stream, Viewport
 from abr.domain.viewer import NOWHERE, Viewer
 from abr.ports import Streams
 from abr.service_decide import Decider
@@ -33,6 +34,7 @@ class Question:
     """The same by what the player aims at."""
     current: str = ""
     policy: str = ""
+    viewport: Viewport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class Adaptation:
             throughput_bps=throughput_bps,
             buffer_s=_buffer(question, viewer),
             current=current,
+            viewport=question.viewport,
         )
         return self._decider.decide(viewer, now_s, obeyed=True)
 
@@ -108,7 +111,7 @@ class Adaptation:
         viewer, now_s = await self._viewers.enter(stream, report.viewer_id), self._now()
         accepted = not report.viewer_id or not viewer.is_late(report.msn)
         if accepted:
-            viewer.take(_sample(report, viewer, now_s), now_s)
+            take(viewer, _sample(report, viewer, now_s), now_s)
             if report.buffer_ratio == 0:
                 viewer.note_stall()
         choice = self._decider.choose(viewer, now_s)

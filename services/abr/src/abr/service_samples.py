@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
-from abr.domain.sample import Sample
+from abr.domain.folding import take
+from abr.domain.sample import Row
 from abr.domain.stream import Stream
 from abr.domain.viewer import DUE, VIEWER_ID, Viewer
 from abr.ports import Streams
 from abr.service_decide import Decider
 from abr.service_viewers import Viewers
 from chassis.errors import WeirError
+from chassis.layout import require_id
 
 WAITING_COUNT = 10_000
 LOOKUPS_AT_ONCE = 64
 
-Measured = tuple[str, Sample]
-"""Who, and what."""
+TURN_COUNT = 250
+"""Samples that are folded before others get a turn: about a millisecond."""
 
 
 class Intake:
@@ -42,15 +45,28 @@ class Intake:
         self._viewers = viewers
         self._decider = decider
         self._now = now
-        self._waiting: deque[tuple[Stream, str, Sample]] = deque()
+        self._waiting: deque[tuple[Stream, str, Row]] = deque()
         self._filled = asyncio.Event()
 
-    async def take(self, batch: Mapping[str, Sequence[Measured]]) -> int:
-        """Fold samples, given by stream; answers how many count."""
-        count = 0
-        for stream_id, measured in batch.items():
-            if stream := await self._stream(stream_id):
-                count += self._fold(stream, measured)
+    async def take(self, sessions: Sequence[tuple[str, str]], rows: Iterable[tuple[int, Row]]) -> int:
+        """Fold samples; answers how many count.
+
+        Args:
+            sessions: Streams, and who watches them.
+            rows: Places among the sessions, and what was measured.
+        """
+        streams = {stream_id: await self._stream(stream_id) for stream_id in {one for one, _ in sessions}}
+        viewers = [self._known(streams[stream_id], viewer_id) for stream_id, viewer_id in sessions]
+        left, count = iter(rows), 0
+        while turn := tuple(islice(left, TURN_COUNT)):
+            now_s = self._now()
+            for place, row in turn:
+                if viewer := viewers[place]:
+                    count += self._take(viewer, row, now_s)
+                else:
+                    stream_id, viewer_id = sessions[place]
+                    count += self._welcome(streams[stream_id], viewer_id, row, now_s)
+            await asyncio.sleep(0)
         return count
 
     async def run(self) -> None:
@@ -63,43 +79,36 @@ class Intake:
                 *(self._viewers.enter(stream, viewer_id) for (_, viewer_id), stream in wanted.items())
             )
             now_s = self._now()
-            for stream, viewer_id, sample in turn:
+            for stream, viewer_id, row in turn:
                 if viewer := self._viewers.known(stream, viewer_id):
-                    self._take(viewer, sample, now_s)
+                    self._take(viewer, row, now_s)
             if not self._waiting:
                 self._filled.clear()
 
     async def _stream(self, stream_id: str) -> Stream | None:
         try:
-            return self._streams.known(stream_id) or await self._streams.get(stream_id)
+            return self._streams.known(stream_id) or await self._streams.get(
+                require_id(stream_id, field="stream_id")
+            )
         except WeirError:
             return None
 
-    def _fold(self, stream: Stream, measured: Sequence[Measured]) -> int:
-        count, now_s, known = 0, self._now(), self._viewers.all_known(stream)
-        for viewer_id, sample in measured:
-            viewer = known.get(viewer_id)
-            if viewer is None or viewer.stream is not stream:
-                count += self._welcome(stream, viewer_id, sample, now_s)
-            elif viewer.take(sample, now_s):
-                count += 1
-                if viewer.undecided >= DUE:
-                    self._decider.decide_soon(viewer)
-        return count
+    def _known(self, stream: Stream | None, viewer_id: str) -> Viewer | None:
+        return self._viewers.known(stream, viewer_id) if stream else None
 
-    def _take(self, viewer: Viewer, sample: Sample, now_s: float) -> bool:
-        counts = viewer.take(sample, now_s)
+    def _take(self, viewer: Viewer, row: Row, now_s: float) -> bool:
+        counts = take(viewer, row, now_s)
         if viewer.undecided >= DUE:
             self._decider.decide_soon(viewer)
         return counts
 
-    def _welcome(self, stream: Stream, viewer_id: str, sample: Sample, now_s: float) -> bool:
-        if viewer := self._viewers.known(stream, viewer_id):
-            return self._take(viewer, sample, now_s)
-        if not VIEWER_ID.fullmatch(viewer_id):
+    def _welcome(self, stream: Stream | None, viewer_id: str, row: Row, now_s: float) -> bool:
+        if stream is None or not VIEWER_ID.fullmatch(viewer_id):
             return False
+        if viewer := self._viewers.known(stream, viewer_id):
+            return self._take(viewer, row, now_s)
         if self._viewers.may_remember and len(self._waiting) < WAITING_COUNT:
-            self._waiting.append((stream, viewer_id, sample))
+            self._waiting.append((stream, viewer_id, row))
             self._filled.set()
             return True
-        return self._take(self._viewers.begin(stream, viewer_id), sample, now_s)
+        return self._take(self._viewers.begin(stream, viewer_id), row, now_s)

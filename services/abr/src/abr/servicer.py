@@ -55,10 +55,10 @@ class AbrServicer(pb_grpc.AbrServiceServicer):
         # A client that breaks looks like one that ends: no matter, for each message counts by itself.
         accepted_count = dropped_count = 0
         async for request in request_iterator:
-            batch = convert_samples.read_batch(request, self._now())
-            count = await self._intake.take(batch.streams())
-            accepted_count += count
-            dropped_count += batch.count - count
+            for batch in convert_samples.read_batches(request, self._now()):
+                count = await self._intake.take(batch.sessions, batch.rows)
+                accepted_count += count
+                dropped_count += batch.count - count
             if request.dropped_count > 0:
                 log.warning("samples lost", reporter=request.reporter[:80], count=request.dropped_count)
         return pb.ReportSamplesResponse(accepted_count=accepted_count, dropped_count=dropped_count)

@@ -10,6 +10,8 @@ from abr.domain.view import Download
 KEPT_COUNT = 12
 """More than any forecast looks back on."""
 _ROW = struct.Struct("<ddddffb")
+_OTHERS_BYTES = (KEPT_COUNT - 1) * _ROW.size
+_pack = _ROW.pack
 
 Row = tuple[float, float, float, float, float, float, int]
 """end_s, size_bytes, transfer_s, duration_s, latency_s (0: unknown), buffer by its target, place."""
@@ -21,17 +23,19 @@ class History:
     __slots__ = ("_packed",)
 
     def __init__(self) -> None:
-        self._packed = bytearray()
+        self._packed = b""
 
     def __len__(self) -> int:
         return len(self._packed) // _ROW.size
 
-    def append(self, row: Row) -> None:
+    @property
+    def packed(self) -> bytes:
+        """All rows as they are kept."""
+        return self._packed
+
+    def append(self, *row: *Row) -> None:
         """Add a download."""
-        packed = self._packed
-        if len(packed) == KEPT_COUNT * _ROW.size:
-            del packed[: _ROW.size]
-        packed += _ROW.pack(*row)
+        self._packed = self._packed[-_OTHERS_BYTES:] + _pack(*row)
 
     def rows(self) -> Iterator[Row]:
         """Go through them, oldest first."""
@@ -52,6 +56,14 @@ class History:
 
     def move(self, places: Sequence[int]) -> None:
         """Go over to another ladder: `places` holds the new place of each old one."""
-        rows, self._packed = tuple(self.rows()), bytearray()
-        for *columns, place in rows:
-            self._packed += _ROW.pack(*columns, places[place])
+        self._packed = b"".join(_pack(*columns, places[place]) for *columns, place in self.rows())
+
+    def restore(self, packed: bytes) -> None:
+        """Go on from rows as they were kept.
+
+        Raises:
+            ValueError: These are not such rows.
+        """
+        if len(packed) % _ROW.size or len(packed) > KEPT_COUNT * _ROW.size:
+            raise ValueError(f"{len(packed)} bytes are no history: rows of {_ROW.size}, at most {KEPT_COUNT}")
+        self._packed = packed

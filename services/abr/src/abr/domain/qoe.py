@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 STALL_COST_MBPS = 4.3
 """What a second of stalling costs in the linear QoE (Yin et al., SIGCOMM 2015)."""
@@ -91,9 +90,5 @@ class Experience:
         )
 
 
-def sum_up(experiences: Iterable[Experience]) -> Experience:
-    """Add sessions up."""
-    total = Experience()
-    for experience in experiences:
-        total.add(experience)
-    return total
+SUMS = tuple(field.name for field in fields(Experience))
+"""The names of an Experience's sums."""

@@ -14,12 +14,18 @@ AHEAD_S = 5.0
 """How far ahead of ours a reporter's clock may be."""
 
 
+Row = tuple[
+    str, int, float, int, float, float, float, float, int, float, bool, bool, float, float
+]  # fmt: skip
+"""A Sample as it comes out of columns: its values in its order, without names."""
+
+
 class Sample(NamedTuple):
     """How one object came to a viewer. A tuple and no dataclass: 20,000 of them are made per second."""
 
     variant_id: str
-    msn: int | None
-    """Of a segment; None: a part, or no media."""
+    msn: int
+    """Of a segment; below 0: a part, or no media."""
     end_s: float
     """When the last byte was sent, seconds since 1970."""
     size_bytes: int

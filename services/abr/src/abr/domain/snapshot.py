@@ -1,24 +1,29 @@
-"""A viewer as it is kept outside the process: JSON, that people can read."""
+"""A viewer as it is kept outside the process: JSON, that people can read, but for the newest downloads.
+
+Those stay packed: written out they would cost more than all that follows from them.
+"""
 
 from __future__ import annotations
 
+import binascii
 import json
-import struct
 from collections.abc import Mapping
-from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
-from abr.domain.qoe import Experience
-from abr.domain.stream import Stream
+from abr.domain.qoe import SUMS, Experience
+from abr.domain.stream import Stream, Viewport
 from abr.domain.viewer import NOWHERE, Viewer
 
-VERSION = 1
+VERSION = 2
+_sums = attrgetter(*SUMS)
+_write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def write_snapshot(viewer: Viewer, now_s: float) -> bytes:
     """Write a viewer as it is now; renditions by their ids, because ladders change."""
     ids = [rung.rendition_id for rung in viewer.stream.ladder]
-    return json.dumps(
+    return _write(
         {
             "version": VERSION,
             "stream_id": viewer.stream.stream_id,
@@ -35,10 +40,11 @@ def write_snapshot(viewer: Viewer, now_s: float) -> bytes:
             "msn": viewer.msn,
             "policy": viewer.policy,
             "last_drop_s": viewer.last_drop_s,
-            "experience": asdict(viewer.experience),
-            "downloads": [(*columns, ids[place]) for *columns, place in viewer.history.rows()],
-        },
-        separators=(",", ":"),
+            "viewport": viewer.viewport,
+            "experience": dict(zip(SUMS, _sums(viewer.experience), strict=True)),
+            "ladder": ids,
+            "downloads": binascii.b2a_base64(viewer.history.packed, newline=False).decode(),
+        }
     ).encode()
 
 
@@ -54,7 +60,7 @@ def read_snapshot(data: bytes, stream: Stream, now_s: float) -> Viewer | None:
     kept = _read(data)
     try:
         return _restored(kept, stream, now_s) if kept else None
-    except (KeyError, TypeError, ValueError, struct.error):
+    except (IndexError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -71,8 +77,9 @@ def _restored(kept: Mapping[str, Any], stream: Stream, now_s: float) -> Viewer:
     viewer.policy = kept["policy"]
     viewer.last_drop_s = kept["last_drop_s"]
     viewer.experience = Experience(**kept["experience"])
-    for *columns, rendition_id in kept["downloads"]:
-        viewer.history.append((*columns, stream.places.get(rendition_id, 0)))
+    viewer.viewport = Viewport(*kept["viewport"]) if kept["viewport"] else None
+    viewer.history.restore(binascii.a2b_base64(kept["downloads"]))
+    viewer.history.move([stream.places.get(rendition_id, 0) for rendition_id in kept["ladder"]])
     viewer.resume(now_s)
     return viewer
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from abr.domain.view import Rung
+
+
+class Viewport(NamedTuple):
+    """The area in which a player shows video, in device pixels."""
+
+    width_pixels: int
+    height_pixels: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,17 @@ class Stream:
     def nearest(self, rate_bps: float) -> int:
         """The place whose rate differs least from `rate_bps`."""
         return min(range(len(self.ladder)), key=lambda place: abs(self.ladder[place].rate_bps - rate_bps))
+
+    def covering(self, viewport: Viewport) -> int:
+        """The highest place of the smallest size that fills a viewport; the top if none does.
+
+        Pictures keep their shape, so the side that comes to its border first is the one to fill.
+        """
+        sizes = [(rung.width_pixels, rung.height_pixels) for rung in self.ladder]
+        for width, height in sizes:
+            if width >= viewport.width_pixels or height >= viewport.height_pixels:
+                return self.top - sizes[::-1].index((width, height))
+        return self.top
 
 
 def plan_buffer_target(
