@@ -17,12 +17,13 @@ from chassis.storage import open_store
 from distributor.adapters.cdn import CdnClient
 from distributor.adapters.freight import FreightStore
 from distributor.adapters.gateway_client import GatewayCarrier
-from distributor.deliveries import Deliveries
+from distributor.deliveries import Deliveries, singly
 from distributor.domain.delivery import Edge, EdgeKind, Freight, Order
 from distributor.domain.entries import LedgerId
 from support.edges import Cdn, GatewayEdge, away, behind, running_cdn, running_gateway_edge
 
 DATA = b"moof" * 400_000  # several pieces of a push
+LIGHT = b"moof" * 1_000
 SECRET = "between us"
 
 
@@ -52,6 +53,13 @@ class Scene:
         return Edge(name="cdn", kind=kind, address=self.cdn.url, secret=SECRET)
 
 
+def light(order: Order) -> Order:
+    """The same of an object that may go with others."""
+    return replace(
+        order, freight=replace(order.freight, object_key=f"light/{order.freight.msn}", size_bytes=len(LIGHT))
+    )
+
+
 def freight(msn: int) -> Freight:
     return Freight(
         ledger_id=LedgerId(stream_id="film", incarnation="3f2a"),
@@ -68,6 +76,7 @@ async def _scene(*, workers: int = 2, limit: int = 100) -> AsyncIterator[Scene]:
     storage = open_store("memory:")
     for msn in range(10):
         await storage.put(freight(msn).object_key, DATA)
+        await storage.put(f"light/{msn}", LIGHT)
     store = FreightStore(storage, limit_bytes=2 * len(DATA))
     async with running_gateway_edge() as gateway, running_cdn() as cdn:
         carrier = GatewayCarrier(store)
@@ -76,8 +85,8 @@ async def _scene(*, workers: int = 2, limit: int = 100) -> AsyncIterator[Scene]:
         letters = Letters()
         carriers = {
             EdgeKind.GATEWAY: carrier.carry,
-            EdgeKind.PUT: client.put,
-            EdgeKind.PREFETCH: client.prefetch,
+            EdgeKind.PUT: singly(client.put),
+            EdgeKind.PREFETCH: singly(client.prefetch),
         }
         desk = Deliveries(carriers, letters, workers_count=workers, limit_count=limit)
         tasks = [asyncio.create_task(desk.work()) for _ in range(workers)]
@@ -145,6 +154,45 @@ async def test_what_was_just_announced_overtakes_what_waits() -> None:
         scene.gateway.may_go_on.set()
         await asyncio.gather(first, *others)
         assert scene.gateway.order == [freight(msn).object_key for msn in (0, 4, 3, 1, 2)]
+
+
+async def test_what_waits_for_one_edge_goes_together_the_most_urgent_first() -> None:
+    async with _scene(workers=1) as scene:
+        scene.gateway.may_go_on.clear()
+        first = await scene.desk.take(scene.order(0))
+        await scene.gateway.asked.wait()  # the one worker has it
+        others = [await scene.desk.take(light(scene.order(msn, is_new=msn > 2))) for msn in (1, 2, 3, 4)]
+        scene.gateway.may_go_on.set()
+        await asyncio.gather(first, *others)
+        assert scene.gateway.calls == [4]
+        assert scene.gateway.order[1:] == ["light/4", "light/3", "light/1", "light/2"]
+
+
+async def test_of_what_goes_together_each_succeeds_or_fails_by_itself() -> None:
+    async with _scene(workers=1) as scene:
+        scene.gateway.may_go_on.clear()
+        held = [await scene.desk.take(light(scene.order(msn))) for msn in range(4)]
+        lost = await scene.desk.take(replace(light(scene.order(4)), freight=freight(99)))
+        scene.gateway.failures = [behind(), FailedPrecondition("not the announced one")]
+        scene.gateway.may_go_on.set()
+        deliveries = await asyncio.gather(*held)
+        assert [(one.attempts_count, one.error) for one in deliveries] == [
+            (2, ""),
+            (1, "not the announced one"),
+            (1, ""),
+            (1, ""),
+        ]
+        assert "00000099" in (await lost).error
+        assert sorted(scene.gateway.held) == ["light/0", "light/2", "light/3"]
+        assert scene.gateway.calls == [4, 1]
+
+
+async def test_a_gateway_that_takes_nothing_together_is_pushed_one_by_one() -> None:
+    async with _scene(workers=1) as scene:
+        scene.gateway.takes_together = False
+        held = [await scene.desk.take(light(scene.order(msn))) for msn in range(3)]
+        assert [(one.error, one.size_bytes) for one in await asyncio.gather(*held)] == [("", len(LIGHT))] * 3
+        assert sorted(scene.gateway.held) == ["light/0", "light/1", "light/2"]
 
 
 async def test_a_full_desk_slows_givers_down_and_refuses_who_cannot_wait() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,34 @@ class TestPush:
             with pytest.raises(grpc.aio.AioRpcError) as failure:
                 await call
             assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+    async def test_of_several_small_segments_each_is_taken_or_refused_by_itself(self, scene: Scene) -> None:
+        changes: list[dict[str, Any]] = [{}, {"sha256": b"x" * 32}, {"msn": 1}, {"stream_id": "unheard-of"}]
+        objects = [
+            gateway_pb2.PushSmallSegmentRequest(object=self.described(**change), data=self.DATA)
+            for change in changes
+        ]
+        outcomes = await self.push_together(scene, objects[::-1])
+        assert [one.status.code for one in outcomes[:3]] == [
+            grpc.StatusCode.NOT_FOUND.value[0],
+            grpc.StatusCode.NOT_FOUND.value[0],
+            grpc.StatusCode.INVALID_ARGUMENT.value[0],
+        ]
+        assert (outcomes[3].HasField("status"), outcomes[3].received_bytes) == (False, 300_000)
+        (again,) = await self.push_together(scene, objects[:1])
+        assert (again.already_held, again.received_bytes) == (True, 0)
+
+    async def test_no_more_than_256_go_together(self, scene: Scene) -> None:
+        with pytest.raises(grpc.aio.AioRpcError, match="push at most 256"):
+            await self.push_together(scene, [gateway_pb2.PushSmallSegmentRequest()] * 257)
+
+    async def push_together(
+        self, scene: Scene, objects: Sequence[gateway_pb2.PushSmallSegmentRequest]
+    ) -> Sequence[gateway_pb2.PushOutcome]:
+        async with channel_to(scene) as channel:
+            stub: Any = gateway_pb2_grpc.GatewayServiceStub(channel)
+            request = gateway_pb2.PushSmallSegmentsRequest(objects=objects)
+            return list((await stub.PushSmallSegments(request)).outcomes)
 
     @pytest.mark.parametrize(
         ("change", "code"),

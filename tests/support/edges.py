@@ -12,7 +12,8 @@ from aiohttp import web
 from weir.gateway.v1 import gateway_pb2 as pb
 from weir.gateway.v1 import gateway_pb2_grpc as pb_grpc
 
-from chassis.errors import NotFound, Unavailable
+from chassis.errors import NotFound, Unavailable, Unimplemented, WeirError
+from chassis.grpc_errors import to_status
 from chassis.grpc_server import serve
 from distributor.domain.delivery import Edge, EdgeKind
 
@@ -25,6 +26,9 @@ class GatewayEdge(pb_grpc.GatewayServiceServicer):
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
         self.order: list[str] = []
+        self.calls: list[int] = []
+        """How many objects came together, call by call."""
+        self.takes_together = True
         self.failures: list[Exception] = []
         """Raised one by one, before anything is taken."""
         self.may_go_on = asyncio.Event()
@@ -44,6 +48,22 @@ class GatewayEdge(pb_grpc.GatewayServiceServicer):
         return pb.PushSmallSegmentResponse(
             already_held=taken.already_held, received_bytes=taken.received_bytes
         )
+
+    async def PushSmallSegments(
+        self, request: pb.PushSmallSegmentsRequest, context: Any
+    ) -> pb.PushSmallSegmentsResponse:
+        if not self.takes_together:
+            raise Unimplemented("Method not found!")
+        self.calls.append(len(request.objects))
+        outcomes = [await self._outcome(one) for one in request.objects]
+        return pb.PushSmallSegmentsResponse(outcomes=outcomes)
+
+    async def _outcome(self, request: pb.PushSmallSegmentRequest) -> pb.PushOutcome:
+        try:
+            taken = await self._take(request.object, request.data)
+        except WeirError as error:
+            return pb.PushOutcome(status=to_status(error))
+        return pb.PushOutcome(already_held=taken.already_held, received_bytes=taken.received_bytes)
 
     async def _take(self, described: pb.PushedObject, data: bytes) -> pb.PushSegmentResponse:
         self.asked.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from chassis.errors import InvalidArgument
 from distributor.domain.delivery import (
     BACKOFF_LONGEST_S,
+    LIGHT_BYTES,
+    TOGETHER_BYTES,
+    TOGETHER_COUNT,
     Edge,
     EdgeKind,
     Freight,
@@ -18,6 +22,7 @@ from distributor.domain.delivery import (
     backoff_s,
     choose_follower,
     freight_of,
+    may_go_together,
     order_for,
     read_segment_id,
     urgency,
@@ -41,6 +46,33 @@ EDGE = Edge(name="cdn", kind=EdgeKind.PUT, address="https://cdn.example.com")
 
 def _order(*, is_new: bool) -> Order:
     return order_for(EDGE, FREIGHT, PROFILES[0], is_new=is_new)
+
+
+def _light(size_bytes: int = 9, **changes: object) -> Order:
+    gateway = replace(EDGE, kind=EdgeKind.GATEWAY)
+    order = replace(_order(is_new=True), edge=gateway, freight=replace(FREIGHT, size_bytes=size_bytes))
+    return replace(order, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("orders", "other", "may"),
+    [
+        ([_light()], _light(), True),
+        ([_light()], _light(is_new=False), True),
+        ([_light(LIGHT_BYTES)], _light(LIGHT_BYTES), True),
+        ([_light(LIGHT_BYTES + 1)], _light(), False),
+        ([_light()], _light(LIGHT_BYTES + 1), False),
+        ([_light(LIGHT_BYTES)] * (TOGETHER_BYTES // LIGHT_BYTES), _light(), False),
+        ([_light()] * (TOGETHER_COUNT - 1), _light(), True),
+        ([_light()] * TOGETHER_COUNT, _light(), False),
+        ([_light()], _light(timeout_s=1.0), False),
+        ([_order(is_new=True)], _order(is_new=True), False),
+    ],
+)
+def test_only_what_is_light_goes_together_and_not_too_much_of_it(
+    orders: list[Order], other: Order, may: bool
+) -> None:
+    assert may_go_together(orders, other) is may
 
 
 def test_what_was_just_announced_goes_first_and_the_newest_before_all() -> None:

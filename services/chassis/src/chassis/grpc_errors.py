@@ -27,6 +27,7 @@ CODES: dict[type[errors.WeirError], grpc.StatusCode] = {
     errors.DataLoss: grpc.StatusCode.DATA_LOSS,
 }
 KINDS = {code: kind for kind, code in CODES.items()}
+_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def to_status(error: errors.WeirError) -> status_pb2.Status:
@@ -44,10 +45,19 @@ def to_status(error: errors.WeirError) -> status_pb2.Status:
 def from_rpc_error(error: grpc.aio.AioRpcError) -> errors.WeirError:
     """Read a peer's failure back into the kind that it raised; what has no kind becomes Unavailable."""
     code = error.code()
-    kind = KINDS.get(code, errors.Unavailable)
     message = error.details() or code.name
+    return _read(code, message, rpc_status.from_call(error))  # type: ignore[arg-type] # an AioRpcError has what it reads
+
+
+def from_status(status: status_pb2.Status) -> errors.WeirError:
+    """Read a failure that `to_status` wrote, as it stands within an answer."""
+    code = _BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _read(code, status.message or code.name, status)
+
+
+def _read(code: grpc.StatusCode, message: str, status: status_pb2.Status | None) -> errors.WeirError:
+    kind = KINDS.get(code, errors.Unavailable)
     info = error_details_pb2.ErrorInfo()
-    status = rpc_status.from_call(error)  # type: ignore[arg-type] # an AioRpcError has what it reads
     for detail in status.details if status else ():
         if detail.Unpack(info):
             return kind(message, reason=info.reason, **info.metadata)

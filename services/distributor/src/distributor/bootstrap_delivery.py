@@ -16,7 +16,7 @@ from distributor.adapters.edges import KnownEdges
 from distributor.adapters.freight import FreightStore
 from distributor.adapters.gateway_client import GatewayCarrier
 from distributor.config import DistributorConfig
-from distributor.deliveries import Deliveries
+from distributor.deliveries import Deliveries, singly
 from distributor.domain.delivery import EdgeKind
 from distributor.ports import LedgerReader, Roster
 from distributor.service_deliver import Shipping
@@ -53,7 +53,11 @@ def build_desk(
     store = FreightStore(objects, limit_bytes=config.delivery_memory_bytes)
     gateways = GatewayCarrier(store)
     cdn = CdnClient(store, config.cdns, now)
-    carriers = {EdgeKind.GATEWAY: gateways.carry, EdgeKind.PUT: cdn.put, EdgeKind.PREFETCH: cdn.prefetch}
+    carriers = {
+        EdgeKind.GATEWAY: gateways.carry,
+        EdgeKind.PUT: singly(cdn.put),
+        EdgeKind.PREFETCH: singly(cdn.prefetch),
+    }
     deliveries = Deliveries(
         carriers, letters, workers_count=config.delivery_workers, limit_count=config.delivery_queue_count
     )

@@ -74,7 +74,7 @@ class DistributorConfig(ServiceConfig):
     """How often what is known of viewers is stored, and the log behind it dropped, seconds, 0.1 to 3,600."""
 
     delivery_workers: Annotated[int, Field(ge=1, le=256)] = 4
-    """Segments that this process delivers to edges at a time, 1 to 256."""
+    """Calls to edges that this process makes at a time, 1 to 256; one may bring many small segments."""
 
     delivery_queue_count: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     """Deliveries that it has taken and not finished, 1 to 100,000; who gives more has to wait."""

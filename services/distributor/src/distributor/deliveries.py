@@ -1,12 +1,15 @@
-"""The delivery desk: orders come in bounded, workers carry them to the edges, the most urgent first."""
+"""The delivery desk: orders come in bounded, workers carry them to the edges, the most urgent first.
+
+A worker takes what waits for one edge together, as far as that may be (`may_go_together`); what becomes of an
+order, and how often it is tried, is its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from chassis.errors import ResourceExhausted, Unavailable, WeirError
 from chassis.telemetry import STREAM, log
@@ -17,9 +20,9 @@ from distributor.domain.delivery import (
     EdgeKind,
     Order,
     backoff_s,
-    urgency,
 )
-from distributor.ports import Carry, DeadLetters, DeliveryFigures
+from distributor.ports import Carried, Carry, DeadLetters, DeliveryFigures
+from distributor.waiting_line import WaitingLine
 
 
 class Job:
@@ -38,7 +41,7 @@ class Deliveries:
     Args:
         carriers: Who carries to which kind of edge.
         dead_letters: Where orders are noted that were given up.
-        workers_count: Orders that are carried at a time.
+        workers_count: How many carry at a time.
         limit_count: Orders that are held at most: waiting, being carried, and waiting to be tried again.
     """
 
@@ -54,9 +57,8 @@ class Deliveries:
         self._dead_letters = dead_letters
         self._workers_count = workers_count
         self._limit_count = limit_count
-        self._waiting: asyncio.PriorityQueue[tuple[tuple[int, int], Job]] = asyncio.PriorityQueue()
+        self._waiting: WaitingLine[Job] = WaitingLine()
         self._room = asyncio.Semaphore(limit_count)
-        self._numbers = itertools.count()
         self._open_count = 0
         self._failures_count = 0
         self._idle = asyncio.Event()
@@ -68,7 +70,7 @@ class Deliveries:
         """What the desk does now."""
         return DeliveryFigures(
             workers_count=self._workers_count,
-            queued_count=self._waiting.qsize(),
+            queued_count=len(self._waiting),
             failures_count=self._failures_count,
         )
 
@@ -92,8 +94,7 @@ class Deliveries:
     async def work(self) -> None:
         """Carry orders, for as long as the process lives; as many of these run as there are workers."""
         while True:
-            _, job = await self._waiting.get()
-            await self._try(job)
+            await self._try(await self._waiting.take())
 
     async def drained(self) -> None:
         """Wait until nothing is left to carry."""
@@ -103,42 +104,50 @@ class Deliveries:
         self._open_count += 1
         self._idle.clear()
         job = Job(order, _now_s())
-        self._put(job)
+        self._waiting.put(job)
         return job.done
 
-    def _put(self, job: Job) -> None:
-        self._waiting.put_nowait((urgency(job.order, next(self._numbers)), job))
+    async def _try(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            job.attempts_count += 1
+        outcomes = await self._outcomes([job.order for job in jobs])
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, WeirError):
+                await self._failed_once(job, outcome)
+            else:
+                self._finish(job, size_bytes=outcome)
 
-    async def _try(self, job: Job) -> None:
-        job.attempts_count += 1
-        try:
-            self._require_awake(job.order.edge.name)
-            size_bytes = await self._carried(job.order)
-        except WeirError as error:
-            await self._failed_once(job, error)
-        except Exception as error:  # noqa: BLE001 - a worker outlives whatever one order does to it
-            log.exception("delivery failed unexpectedly", edge=job.order.edge.name)
-            await self._failed_once(job, Unavailable(repr(error)))
-        else:
-            self._failed.pop(job.order.edge.name, None)
-            self._finish(job, size_bytes=size_bytes)
+    async def _outcomes(self, orders: Sequence[Order]) -> Sequence[Carried]:
+        edge_name = orders[0].edge.name
+        if _now_s() < self._resting.get(edge_name, 0.0):
+            error = Unavailable(f"{edge_name} failed {FAILURES_BEFORE_REST} times on end, and is left alone")
+            return [error] * len(orders)
+        outcomes = await self._carried(orders)
+        if not all(isinstance(outcome, WeirError) for outcome in outcomes):
+            self._failed.pop(edge_name, None)
+        elif all(isinstance(outcome, Unavailable) for outcome in outcomes):
+            self._note_failure(edge_name)
+        return outcomes
 
-    async def _carried(self, order: Order) -> int:
-        carry = self._carriers[order.edge.kind]
+    async def _carried(self, orders: Sequence[Order]) -> Sequence[Carried]:
+        """Carry orders for one edge; what fails for all of them fails for each."""
+        edge, timeout_s = orders[0].edge, orders[0].timeout_s
         try:
-            async with asyncio.timeout(order.timeout_s):
-                return await carry(order)
+            async with asyncio.timeout(timeout_s):
+                return await self._carriers[edge.kind](orders)
         except TimeoutError:
-            self._note_failure(order.edge.name)
-            raise Unavailable(f"{order.edge.name} did not take it within {order.timeout_s:g} s") from None
-        except Unavailable:
-            self._note_failure(order.edge.name)
-            raise
+            error: WeirError = Unavailable(f"{edge.name} did not take it within {timeout_s:g} s")
+        except WeirError as failure:
+            error = failure
+        except Exception as failure:  # noqa: BLE001 - a worker outlives whatever one order does to it
+            log.exception("delivery failed unexpectedly", edge=edge.name)
+            error = Unavailable(repr(failure))
+        return [error] * len(orders)
 
     async def _failed_once(self, job: Job, error: WeirError) -> None:
         if isinstance(error, Unavailable) and job.attempts_count <= job.order.retries_count:
             delay_s = backoff_s(job.attempts_count, random.random())  # noqa: S311 - jitter needs no secrecy
-            asyncio.get_running_loop().call_later(delay_s, self._put, job)
+            asyncio.get_running_loop().call_later(delay_s, self._waiting.put, job)
             return
         self._failures_count += 1
         await self._bury(job, error)
@@ -174,16 +183,21 @@ class Deliveries:
         if self._open_count == 0:
             self._idle.set()
 
-    def _require_awake(self, edge_name: str) -> None:
-        if _now_s() < self._resting.get(edge_name, 0.0):
-            raise Unavailable(f"{edge_name} failed {FAILURES_BEFORE_REST} times on end, and is left alone")
-
     def _note_failure(self, edge_name: str) -> None:
         failed_count = self._failed.pop(edge_name, 0) + 1
         if failed_count >= FAILURES_BEFORE_REST:
             self._resting[edge_name] = _now_s() + REST_S
         else:
             self._failed[edge_name] = failed_count
+
+
+def singly(carry: Callable[[Order], Awaitable[int]]) -> Carry:
+    """Make a Carry of what carries one order at a time."""
+
+    async def carry_each(orders: Sequence[Order]) -> Sequence[Carried]:
+        return [await carry(order) for order in orders]
+
+    return carry_each
 
 
 def _now_s() -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from chassis.errors import WeirError
 from distributor.domain.audiences import Held, Outline
 from distributor.domain.delivery import Edge, Order
 from distributor.domain.entries import Entry, LedgerId, Record, StoredRecord
@@ -115,8 +116,11 @@ class Tombstone:
 
 Item = StoredRecord | StreamChanged
 
-Carry = Callable[[Order], Awaitable[int]]
-"""Brings an object to one kind of edge; answers its bytes. All failures but Unavailable are final."""
+Carried = int | WeirError
+"""The bytes of an object that was brought, or why it was not. All failures but Unavailable are final."""
+
+Carry = Callable[[Sequence[Order]], Awaitable[Sequence[Carried]]]
+"""Brings objects to one edge; answers for each, in order, or raises what fails for all of them."""
 
 
 class LedgerWriter(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
@@ -11,7 +12,8 @@ from weir.gateway.v1 import gateway_pb2 as pb
 from weir.gateway.v1 import gateway_pb2_grpc
 from weir.transcoder.v1 import transcoder_pb2
 
-from chassis.errors import InvalidArgument
+from chassis.errors import InvalidArgument, WeirError
+from chassis.grpc_errors import to_status
 from hls_gateway.domain.pushed import PushedObject
 from hls_gateway.service_push import PushService
 from hls_gateway.webserver.content import Content
@@ -23,6 +25,8 @@ PUBLIC_SERVICES = tuple(
     for contract in (abr_pb2, distributor_pb2, transcoder_pb2)
     for service in contract.DESCRIPTOR.services_by_name.values()
 )
+# As the contract bounds it.
+_TOGETHER_COUNT = 256
 
 
 class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
@@ -49,6 +53,27 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
         """Put one announced segment into memory, which came in one message."""
         received_bytes = await self._pushes.push(_pushed(request), _whole(request))
         return pb.PushSmallSegmentResponse(already_held=not received_bytes, received_bytes=received_bytes)
+
+    async def PushSmallSegments(
+        self,
+        request: pb.PushSmallSegmentsRequest,
+        context: grpc.aio.ServicerContext[pb.PushSmallSegmentsRequest, pb.PushSmallSegmentsResponse],  # noqa: ARG002
+    ) -> pb.PushSmallSegmentsResponse:
+        """Put several announced segments into memory, none of which waits for another."""
+        if len(request.objects) > _TOGETHER_COUNT:
+            raise InvalidArgument(
+                f"objects are {len(request.objects)}: push at most {_TOGETHER_COUNT} with one call",
+                field="objects",
+            )
+        outcomes = await asyncio.gather(*map(self._outcome, request.objects))
+        return pb.PushSmallSegmentsResponse(outcomes=outcomes)
+
+    async def _outcome(self, request: pb.PushSmallSegmentRequest) -> pb.PushOutcome:
+        try:
+            received_bytes = await self._pushes.push(_pushed(request), _whole(request))
+        except WeirError as error:
+            return pb.PushOutcome(status=to_status(error))
+        return pb.PushOutcome(already_held=not received_bytes, received_bytes=received_bytes)
 
 
 def _pushed(request: pb.PushSegmentRequest | pb.PushSmallSegmentRequest) -> PushedObject:

@@ -33,14 +33,14 @@ class FreightStore:
         self._loads: OrderedDict[str, asyncio.Task[Load]] = OrderedDict()
         self._held_bytes = 0
 
-    async def load(self, freight: Freight) -> Load:
-        """Read an object, or take it from memory; fails as storage does."""
+    def load(self, freight: Freight) -> asyncio.Future[Load]:
+        """Read an object, or take it from memory, for who awaits it; fails as storage does."""
         task = self._loads.get(freight.object_key)
         if task is None:
             task = asyncio.create_task(self._read(freight), name=f"load {freight.object_key}")
             self._loads[freight.object_key] = task
         # Whoever gives up waiting must not end the read for the others.
-        return await asyncio.shield(task)
+        return asyncio.shield(task)
 
     async def _read(self, freight: Freight) -> Load:
         try:

@@ -16,6 +16,10 @@ BACKOFF_LONGEST_S = 5.0
 # After so many failures on end an edge is left alone for a while: it would hold up what goes to the others.
 FAILURES_BEFORE_REST = 3
 REST_S = 5.0
+# What waits for one gateway goes there together: a call costs more than a small object. Larger ones go alone.
+LIGHT_BYTES = 512 * 1024
+TOGETHER_BYTES = 2 * 1024 * 1024
+TOGETHER_COUNT = 64
 
 _TEXT_SUFFIXES = frozenset({"vtt"})
 _URL = re.compile(r"https?://[^\s?#]*[^\s?#/]", re.ASCII)
@@ -144,6 +148,24 @@ def urgency(order: Order, number: int) -> tuple[int, int]:
         number: How many orders came before it.
     """
     return (0, -number) if order.is_new else (1, number)
+
+
+def may_go_together(orders: Sequence[Order], other: Order) -> bool:
+    """Tell whether an order may be carried with others for the same edge.
+
+    Args:
+        orders: At least one.
+        other: The next one.
+    """
+    first = orders[0]
+    is_fit = first.edge.kind is EdgeKind.GATEWAY and first.timeout_s == other.timeout_s
+    size_bytes = sum(order.freight.size_bytes for order in orders) + other.freight.size_bytes
+    return (
+        is_fit
+        and max(first.freight.size_bytes, other.freight.size_bytes) <= LIGHT_BYTES
+        and size_bytes <= TOGETHER_BYTES
+        and len(orders) < TOGETHER_COUNT
+    )
 
 
 def backoff_s(attempts_count: int, chance: float) -> float:
