@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from weir.abr.v1 import abr_pb2, abr_pb2_grpc
 from weir.distributor.v1 import distributor_pb2, distributor_pb2_grpc
 from weir.timeline.v1 import timeline_pb2_grpc
@@ -75,6 +76,39 @@ class DistributionPeer(distributor_pb2_grpc.DistributionServiceServicer):
             yield message
 
 
+def rows(columns: abr_pb2.SampleColumns) -> Iterator[abr_pb2.Sample]:
+    """Turn columns back into samples."""
+    for index, place in enumerate(columns.viewer_places):
+        told = {
+            field: values[index]
+            for field, (name, absent) in SAMPLE_COLUMNS.items()
+            if (values := getattr(columns, name)) and values[index] != absent
+        }
+        yield abr_pb2.Sample(
+            stream_id=columns.stream_ids[place],
+            viewer_id=columns.viewer_ids[place],
+            variant_id=columns.variant_ids[columns.variant_places[index]],
+            sample_time=Timestamp(seconds=int(columns.sample_time_s[index])),
+            **told,
+        )
+
+
+SAMPLE_COLUMNS: Mapping[str, tuple[str, int]] = {
+    "msn": ("msns", -1),
+    "size_bytes": ("size_bytes", 0),
+    "transfer_ms": ("transfer_ms", 0),
+    "player_throughput_bps": ("player_throughput_bps", 0),
+    "buffer_s": ("buffer_s", -1),
+    "starved": ("starved", 0),
+    "top_bps": ("top_bps", 0),
+    "duration_s": ("duration_s", 0),
+    "playback_rate_ratio": ("playback_rate_ratio", -1),
+    "startup": ("startup", 0),
+    "encoded_bps": ("encoded_bps", 0),
+}
+"""By the field of a sample: its column, and what stands there for an absent value."""
+
+
 class AbrPeer(abr_pb2_grpc.AbrServiceServicer):
     """Takes samples, and decides what the test says."""
 
@@ -85,7 +119,8 @@ class AbrPeer(abr_pb2_grpc.AbrServiceServicer):
 
     @property
     def samples(self) -> list[abr_pb2.Sample]:
-        return [sample for report in self.reports for sample in report.samples]
+        """What was told, one by one, however it was told."""
+        return [sample for report in self.reports for sample in (*report.samples, *rows(report.columns))]
 
     async def ReportSamples(
         self, request_iterator: AsyncIterator[abr_pb2.ReportSamplesRequest], context: Any
