@@ -27,8 +27,9 @@ from hls_gateway.adapters.page_files import read_pages
 from hls_gateway.adapters.timeline_feed import TimelineFeed
 from hls_gateway.config import GatewayConfig
 from hls_gateway.editions.shelf import Shelf, ShelfLimits
-from hls_gateway.http import GatewaySite, LoggedSite, print_page, print_playlist
+from hls_gateway.http import GatewaySite, LoggedSite, print_playlist
 from hls_gateway.http_audience import Audience
+from hls_gateway.http_pages import Pages
 from hls_gateway.service import GatewayService
 from hls_gateway.service_push import PushService
 from hls_gateway.servicer import PUBLIC_SERVICES, SERVICE, GatewayServicer
@@ -76,7 +77,8 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
         viewers = _viewers(config, stopping, stack, told, AbrClient(abr, name))
         audience = Audience(viewers.meter, viewers.decisions, shelf.edition_now)
         service = GatewayService(shelf, store)
-        site = GatewaySite(service, _pages(), audience, viewers.pathways, config.steering_ttl_s)
+        pages = Pages(tuple(read_pages()))
+        site = GatewaySite(service, pages, audience, viewers.pathways, config.steering_ttl_s)
         http_port = await stack.enter_async_context(_http(config, site))
         yield Ports(http_port=http_port, grpc_port=grpc_port)
 
@@ -139,13 +141,6 @@ async def _grpc(config: GatewayConfig, pushes: PushService[Content]) -> AsyncIte
 
 
 @cache
-def _pages() -> dict[str, Content]:
-    return {
-        page.path: print_page(page.body, content_type=page.content_type, compress=page.compress)
-        for page in read_pages()
-    }
-
-
 def _shelf_limits(config: GatewayConfig) -> ShelfLimits:
     return ShelfLimits(
         stream_count=config.stream_count,

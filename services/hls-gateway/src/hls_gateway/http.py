@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -36,6 +36,7 @@ from hls_gateway.http_errors import (
     refused,
 )
 from hls_gateway.http_held import HeldHint, HeldReload
+from hls_gateway.http_pages import Pages
 from hls_gateway.routes import (
     MediaRoute,
     PageRoute,
@@ -81,19 +82,13 @@ def print_playlist(text: str, *, cache_control: str) -> Content:
     return Content(text.encode(), headers=headers, compress=True)
 
 
-def print_page(body: bytes, *, content_type: str, compress: bool) -> Content:
-    """Make a page, or a file that belongs to one, ready to be sent."""
-    headers = (("content-type", content_type), ("cache-control", cache_rules.PAGE), *CORS)
-    return Content(body, headers=headers, compress=compress)
-
-
 class GatewaySite:
     """Everything that is served over HTTP."""
 
     def __init__(
         self,
         service: GatewayService[Content],
-        pages: Mapping[str, Content],
+        pages: Pages,
         audience: Audience,
         pathways: Pathways,
         steering_ttl_s: int,
@@ -281,7 +276,7 @@ class GatewaySite:
                 return refused(request, error)
 
     def _page(self, request: Request, route: PageRoute) -> Response:
-        page = self._pages.get(route.path)
+        page = self._pages.find(route.path, self._pathways.steering.origins)
         if page is None:
             raise NotFound("nothing is served under this path", reason="NO_SUCH_PATH")
         return page.answer(request)

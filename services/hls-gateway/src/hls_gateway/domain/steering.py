@@ -58,6 +58,11 @@ class Steering:
         return next((one.pathway_id for one in self.pathways if not one.base_url), UNNAMED)
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """Where else media come from: a scheme and a host each."""
+        return tuple(sorted(one.base_url.rstrip("/") for one in self.pathways if one.base_url))
+
+    @property
     def clones(self) -> Sequence[Pathway]:
         """All other pathways."""
         return [one for one in self.pathways if one.base_url and one.pathway_id != self.origin_id]
