@@ -20,10 +20,15 @@ START_TIMEOUT_S = 10.0
 class NatsServer:
     """One server process over one folder: what was stored outlives the process, and so does the port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self._folder = folder
+        self._arguments = arguments
         self._port = -1  # the server takes a free one, and keeps it over restarts
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        return self._port
 
     @property
     def url(self) -> str:
@@ -33,7 +38,7 @@ class NatsServer:
         """Start the process and wait until it answers."""
         argv = [str(NATS_SERVER), "--jetstream", "--addr", "127.0.0.1", "--port", str(self._port)]
         argv += ["--store_dir", str(self._folder / "store"), "--log", str(self._folder / "nats.log")]
-        argv += ["--ports_file_dir", str(self._folder)]
+        argv += ["--ports_file_dir", str(self._folder), *self._arguments]
         self._process = subprocess.Popen(argv)
         self._port = self._wait_for_port(self._folder / f"nats-server_{self._process.pid}.ports")
 
@@ -75,10 +80,10 @@ class NatsServer:
 
 
 @contextmanager
-def running_nats(folder: Path) -> Iterator[NatsServer]:
-    """Run a server over `folder` for as long as the block lasts."""
+def running_nats(folder: Path, *arguments: str) -> Iterator[NatsServer]:
+    """Run a server over `folder`, with more arguments if given, for as long as the block lasts."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = NatsServer(folder)
+    server = NatsServer(folder, *arguments)
     server.start()
     try:
         yield server

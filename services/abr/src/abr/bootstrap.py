@@ -30,6 +30,7 @@ from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping, end_tasks
 from chassis.messaging import connect
 from chassis.telemetry import log
+from chassis.tls import Certificates, certificates_of
 
 SERVICES = ("weir.abr.v1.AbrService",)
 EXPIRE_INTERVAL_S = 5.0
@@ -89,10 +90,11 @@ def build(config: AbrConfig, distributor: grpc.aio.Channel) -> Room:
 @asynccontextmanager
 async def serve_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[int]:
     """Run the service for as long as the block lasts; yields its port."""
-    async with open_channel(config.distributor_address) as distributor:
+    tls = certificates_of(config)
+    async with open_channel(config.distributor_address, tls) as distributor:
         room, asked = build(config, distributor), asyncio.Event()
         tasks = (
-            stopping.run(_keep_nats(config, room, asked), name="keep NATS"),
+            stopping.run(_keep_nats(config, room, asked, tls), name="keep NATS"),
             stopping.run(room.bulletin.run(), name="tell decisions"),
             stopping.run(room.decider.run(), name="decide"),
             stopping.run(room.intake.run(), name="look viewers up"),
@@ -103,7 +105,12 @@ async def serve_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[int]
             await asked.wait()
             await room.snapshots.prefetch()
             async with serve(
-                config.grpc_address, room.register, services=SERVICES, grace_s=config.shutdown_grace_s
+                config.grpc_address,
+                room.register,
+                services=SERVICES,
+                grace_s=config.shutdown_grace_s,
+                tls=tls,
+                health_address=config.health_address,
             ) as (health, port):
                 gc.freeze()  # what was loaded so far stays: a full collection need not look at it again
                 yield port
@@ -122,11 +129,11 @@ async def run_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[None]:
         yield
 
 
-async def _keep_nats(config: AbrConfig, room: Room, asked: asyncio.Event) -> None:
+async def _keep_nats(config: AbrConfig, room: Room, asked: asyncio.Event, tls: Certificates | None) -> None:
     """Connect to NATS sooner or later; `asked` says that it was there, or that nobody should wait for it."""
     while True:
         try:
-            async with connect(config, name="abr") as client:
+            async with connect(config, name="abr", tls=tls) as client:
                 await room.snapshots.open(client, replicas=config.nats_replicas)
                 await room.bulletin.open(client)
                 asked.set()

@@ -5,9 +5,9 @@ Each is an environment variable: WEIR_ and the field's name in capitals.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+(:[^\s:]+)*:\d{1,5}$")]
@@ -22,6 +22,18 @@ class ServiceConfig(BaseSettings):
 
     grpc_address: Address = "0.0.0.0:50051"
     """Where this service's gRPC server listens, host:port."""
+
+    health_address: Address | Literal[""] = ""
+    """Where gRPC health alone is answered without TLS, for whoever has no certificate; empty: nowhere."""
+
+    tls_cert_file: str = ""
+    """PEM: what this service shows, to callers and to peers; empty: no TLS. Read again when it changes."""
+
+    tls_key_file: str = ""
+    """PEM: the certificate's key."""
+
+    tls_ca_file: str = ""
+    """PEM: the authority whose certificates peers must show."""
 
     nats_url: str = "nats://nats:4222"
     """NATS servers, comma-separated."""
@@ -46,3 +58,15 @@ class ServiceConfig(BaseSettings):
 
     shutdown_grace_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     """How long requests in flight may go on after a stop was asked for, seconds, 0 to 600."""
+
+    @model_validator(mode="after")
+    def _require_all_of_tls(self) -> Self:
+        files = {
+            "tls_cert_file": self.tls_cert_file,
+            "tls_key_file": self.tls_key_file,
+            "tls_ca_file": self.tls_ca_file,
+        }
+        missing = [name for name, path in files.items() if not path]
+        if 0 < len(missing) < len(files):
+            raise ValueError(f"{missing[0]} is empty: give all of {', '.join(files)}, or none for no TLS")
+        return self

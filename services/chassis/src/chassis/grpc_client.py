@@ -10,7 +10,9 @@ import grpc
 
 from chassis.grpc_errors import from_rpc_error
 from chassis.grpc_server import MAX_MESSAGE_BYTES
+from chassis.renewed_channel import RenewedChannel
 from chassis.telemetry import trace_headers
+from chassis.tls import Certificates
 
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
@@ -41,9 +43,20 @@ _OPTIONS: Sequence[tuple[str, str | int]] = (
 )
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """Open a channel to a peer: host:port, or dns:///host:port to spread over all of its replicas."""
-    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+def open_channel(address: str, tls: Certificates | None = None, *, server_name: str = "") -> grpc.aio.Channel:
+    """Open a channel to a peer: host:port, or dns:///host:port to spread over all of its replicas.
+
+    Args:
+        address: Where it is.
+        tls: What to show, and whom to believe; None: the channel is not encrypted.
+        server_name: Whose certificate the peer must show, if `address` does not name it.
+    """
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
+    return RenewedChannel(
+        tls, lambda shown: grpc.aio.secure_channel(address, shown, options=(*_OPTIONS, *named))
+    )
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from opentelemetry.trace import Span, SpanKind, use_span
 from chassis import grpc_errors
 from chassis.errors import WeirError
 from chassis.telemetry import log, trace_context, tracer
+from chassis.tls import Certificates
 
 # A 63 KiB gzip message inflates to 63 MiB, so the bound on a message is kept low.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -60,6 +61,8 @@ async def serve(
     described: Sequence[str] = (),
     grace_s: float,
     drain_s: float = 0.0,
+    tls: Certificates | None = None,
+    health_address: str = "",
 ) -> AsyncIterator[tuple[Health, int]]:
     """Run a gRPC server; yields its health and its port.
 
@@ -70,9 +73,11 @@ async def serve(
         described: Full names of services that others serve, for reflection alone; their stubs must be loaded.
         grace_s: How long calls in flight may go on when the server stops.
         drain_s: How long to answer NOT_SERVING before new calls are refused, so that clients move on.
+        tls: What to show; callers must show a certificate of the same authority. None: not encrypted.
+        health_address: Where health alone is answered too, never encrypted; empty: nowhere.
 
     Raises:
-        RuntimeError: The address is taken.
+        RuntimeError: An address is taken.
     """
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=SERVER_OPTIONS)
     register(server)
@@ -80,17 +85,44 @@ async def serve(
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     known = (*services, *described, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(known, server)
-    port = server.add_insecure_port(address)
+    port = (
+        server.add_secure_port(address, tls.server_credentials())
+        if tls
+        else server.add_insecure_port(address)
+    )
     state = Health(health_servicer, services)
     await health_servicer.set(ALIVE, health_pb2.HealthCheckResponse.SERVING)
     await state.set_serving(True)
+    async with _probed(health_address, health_servicer):
+        await server.start()
+        try:
+            yield state, port
+        finally:
+            await state.set_serving(False)
+            await asyncio.sleep(drain_s)
+            await server.stop(grace_s)
+
+
+def _listen(server: grpc.aio.Server, address: str, tls: Certificates | None) -> int:
+    if tls is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, tls.server_credentials())
+
+
+@asynccontextmanager
+async def _probed(address: str, servicer: health.aio.HealthServicer) -> AsyncIterator[None]:
+    """Answer health at an address of its own, if there is one: Kubernetes probes without a certificate."""
+    if not address:
+        yield
+        return
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    server.add_insecure_port(address)
     await server.start()
     try:
-        yield state, port
+        yield
     finally:
-        await state.set_serving(False)
-        await asyncio.sleep(drain_s)
-        await server.stop(grace_s)
+        await server.stop(None)
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):

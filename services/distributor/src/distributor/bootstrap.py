@@ -21,6 +21,7 @@ from chassis.lifecycle import Stopping, end_tasks
 from chassis.messaging import connect
 from chassis.storage import open_store
 from chassis.telemetry import log
+from chassis.tls import Certificates, certificates_of
 from distributor.adapters import ledger_store, registry_store
 from distributor.adapters.abr_client import AbrClient
 from distributor.adapters.dead_letters import open_dead_letters
@@ -141,6 +142,7 @@ async def build(
     transcoders: grpc.aio.Channel,
     abr: grpc.aio.Channel,
     *,
+    tls: Certificates | None = None,
     now: Clock | None = None,
 ) -> Room:
     """Build the room on a connection to NATS and channels to its peers; `now` is the clock."""
@@ -176,7 +178,7 @@ async def build(
     states = await open_view_states(client, replicas=config.nats_replicas)
     viewers = Viewers(view_log, states, _viewer_rules(config), lambda: now().timestamp())
     letters = await open_dead_letters(client, replicas=config.nats_replicas)
-    desk = build_desk(config, objects, letters, lambda: now().timestamp())
+    desk = build_desk(config, objects, letters, tls, lambda: now().timestamp())
     name = new_id()
     roster = NatsRoster(client, name, desk.deliveries.figures)
     distribution = Distribution(
@@ -262,20 +264,26 @@ async def build(
 @asynccontextmanager
 async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> AsyncIterator[int]:
     """Run the distributor for as long as the block lasts; yields its port."""
+    tls = certificates_of(config)
     async with (
-        connect(config, name="distributor") as client,
-        open_channel(config.transcoder_address) as transcoders,
-        open_channel(config.abr_address) as abr,
+        connect(config, name="distributor", tls=tls) as client,
+        open_channel(config.transcoder_address, tls) as transcoders,
+        open_channel(config.abr_address, tls) as abr,
     ):
-        room = await build(config, client, transcoders, abr)
+        room = await build(config, client, transcoders, abr, tls=tls)
         async with room.view_log.listening(), room.roster.show():
             await room.viewers.begin()
-            async with delivering(room.delivery, stopping, config), _serving(config, room, stopping) as port:
+            async with (
+                delivering(room.delivery, stopping, config),
+                _serving(config, room, stopping, tls) as port,
+            ):
                 yield port
 
 
 @asynccontextmanager
-async def _serving(config: DistributorConfig, room: Room, stopping: Stopping) -> AsyncIterator[int]:
+async def _serving(
+    config: DistributorConfig, room: Room, stopping: Stopping, tls: Certificates | None
+) -> AsyncIterator[int]:
     tasks = (
         stopping.run(room.feeds.ledgers.heal(), name="heal ledgers"),
         stopping.run(room.feeds.registry.heal(), name="heal registry"),
@@ -291,6 +299,8 @@ async def _serving(config: DistributorConfig, room: Room, stopping: Stopping) ->
             room.register,
             services=SERVICES,
             grace_s=config.shutdown_grace_s,
+            tls=tls,
+            health_address=config.health_address,
         ) as (health, port):
             yield port
             await health.set_serving(False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chassis.lifecycle import Stopping, end_tasks
 from chassis.storage import ObjectStore
 from chassis.telemetry import log
+from chassis.tls import Certificates
 from distributor.adapters.cdn import CdnClient
 from distributor.adapters.dead_letters import NatsDeadLetters
 from distributor.adapters.edges import KnownEdges
@@ -47,11 +48,15 @@ class DeliveryRoom:
 
 
 def build_desk(
-    config: DistributorConfig, objects: ObjectStore, letters: NatsDeadLetters, now: Callable[[], float]
+    config: DistributorConfig,
+    objects: ObjectStore,
+    letters: NatsDeadLetters,
+    tls: Certificates | None,
+    now: Callable[[], float],
 ) -> Desk:
     """Build the desk."""
     store = FreightStore(objects, limit_bytes=config.delivery_memory_bytes)
-    gateways = GatewayCarrier(store)
+    gateways = GatewayCarrier(store, tls)
     cdn = CdnClient(store, config.cdns, now)
     carriers = {
         EdgeKind.GATEWAY: gateways.carry,

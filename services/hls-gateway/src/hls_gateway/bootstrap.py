@@ -16,10 +16,11 @@ import grpc
 from weir.gateway.v1 import gateway_pb2_grpc
 
 from chassis.grpc_client import open_channel
-from chassis.grpc_server import serve
+from chassis.grpc_server import Health, serve
 from chassis.lifecycle import Stopping
 from chassis.storage import open_store
 from chassis.telemetry import log
+from chassis.tls import Certificates, certificates_of
 from hls_gateway.adapters.abr_client import AbrClient
 from hls_gateway.adapters.distributor_client import DistributorClient
 from hls_gateway.adapters.media_store import MediaStore, StoreLimits
@@ -62,16 +63,17 @@ async def gateway(config: GatewayConfig, stopping: Stopping) -> AsyncIterator[No
 @asynccontextmanager
 async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncIterator[Ports]:
     """Run the gateway for as long as the block lasts; yields its ports."""
+    tls = certificates_of(config)
     async with AsyncExitStack() as stack:
-        distributor = await stack.enter_async_context(open_channel(config.distributor_address))
-        abr = await stack.enter_async_context(open_channel(config.abr_address))
+        distributor = await stack.enter_async_context(open_channel(config.distributor_address, tls))
+        abr = await stack.enter_async_context(open_channel(config.abr_address, tls))
         shelf = Shelf(TimelineFeed(distributor), print_playlist, _shelf_limits(config), time.monotonic)
         sweeping = stopping.run(shelf.sweep(), name="sweep the shelf")
         stack.callback(sweeping.cancel)
         stack.callback(shelf.close)
         store = MediaStore(open_store(config.storage_url), _store_limits(config))
         pushes = PushService(shelf, store, config.storage_timeout_s)
-        grpc_port = await stack.enter_async_context(_grpc(config, pushes))
+        health, grpc_port = await stack.enter_async_context(_grpc(config, pushes, tls))
         name = f"{socket.gethostname()}:{grpc_port}"
         told = DistributorClient(distributor, name, config.grpc_public_address)
         viewers = _viewers(config, stopping, stack, told, AbrClient(abr, name))
@@ -79,7 +81,7 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
         service = GatewayService(shelf, store)
         pages = Pages(tuple(read_pages()))
         site = GatewaySite(service, pages, audience, viewers.pathways, config.steering_ttl_s)
-        http_port = await stack.enter_async_context(_http(config, site))
+        http_port = await stack.enter_async_context(_http(config, site, health, tls))
         yield Ports(http_port=http_port, grpc_port=grpc_port)
 
 
@@ -109,10 +111,12 @@ def _allow_files(count: int) -> None:
 
 
 @asynccontextmanager
-async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
+async def _http(
+    config: GatewayConfig, site: GatewaySite, health: Health, tls: Certificates | None
+) -> AsyncIterator[int]:
     served: Site = LoggedSite(site) if config.request_log == "all" else site
     _allow_files(config.connection_count + _OTHER_FILES_COUNT)
-    server = WebServer(served, _http_limits(config))
+    server = WebServer(served, _http_limits(config), tls.server_context() if tls else None)
     host, _, port = config.http_address.rpartition(":")
     http_port = await server.listen(host, int(port))
     site.ready = True
@@ -120,13 +124,16 @@ async def _http(config: GatewayConfig, site: GatewaySite) -> AsyncIterator[int]:
         yield http_port
     finally:
         site.ready = False
+        await health.set_serving(False)
         await asyncio.sleep(config.drain_s)
         site.send_away()
         await server.stop(config.shutdown_grace_s)
 
 
 @asynccontextmanager
-async def _grpc(config: GatewayConfig, pushes: PushService[Content]) -> AsyncIterator[int]:
+async def _grpc(
+    config: GatewayConfig, pushes: PushService[Content], tls: Certificates | None
+) -> AsyncIterator[tuple[Health, int]]:
     def register(server: grpc.aio.Server) -> None:
         gateway_pb2_grpc.add_GatewayServiceServicer_to_server(GatewayServicer(pushes), server)
 
@@ -136,8 +143,10 @@ async def _grpc(config: GatewayConfig, pushes: PushService[Content]) -> AsyncIte
         services=(SERVICE,),
         described=PUBLIC_SERVICES,
         grace_s=config.shutdown_grace_s,
-    ) as (_, port):
-        yield port
+        tls=tls,
+        health_address=config.health_address,
+    ) as (health, port):
+        yield health, port
 
 
 @cache

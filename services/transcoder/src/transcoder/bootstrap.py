@@ -20,6 +20,7 @@ from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping
 from chassis.messaging import connect, ensure_bucket
 from chassis.storage import ObjectStore, open_store
+from chassis.tls import certificates_of
 from transcoder import (
     service_attempt,
     service_delete,
@@ -231,16 +232,21 @@ def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grp
 @asynccontextmanager
 async def serve_transcoder(config: TranscoderConfig) -> AsyncIterator[int]:
     """Run the transcoder for as long as the block lasts; yields its port."""
+    tls = certificates_of(config)
     async with (
-        connect(config, name="transcoder") as client,
-        open_channel(config.distributor_address) as channel,
+        connect(config, name="transcoder", tls=tls) as client,
+        open_channel(config.distributor_address, tls) as channel,
     ):
         room = build(config, await open_stores(config, client), client, channel)
         async with (
-            serve(config.grpc_address, room.register, services=SERVICES, grace_s=config.shutdown_grace_s) as (
-                health,
-                port,
-            ),
+            serve(
+                config.grpc_address,
+                room.register,
+                services=SERVICES,
+                grace_s=config.shutdown_grace_s,
+                tls=tls,
+                health_address=config.health_address,
+            ) as (health, port),
             room.live.running(),  # ends before the server does: a push would hold up its end
             room.ready.watch.running(),
             room.pool.running(),

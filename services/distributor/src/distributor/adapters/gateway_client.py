@@ -14,12 +14,15 @@ from weir.gateway.v1 import gateway_pb2_grpc as pb_grpc
 from chassis.errors import NotFound, Unavailable, Unimplemented, WeirError
 from chassis.grpc_client import open_channel, peer_errors
 from chassis.grpc_errors import from_status
+from chassis.tls import Certificates
 from distributor.adapters.freight import FreightStore, Load
 from distributor.domain.delivery import LIGHT_BYTES, Freight, Order
 from distributor.ports import Carried
 
 PIECE_BYTES = 512 * 1024
 _CHANNELS_LIMIT = 1_000
+# Gateways are reached by their addresses, and show who they are by this name.
+_SERVER_NAME = "hls-gateway"
 
 
 class Push(NamedTuple):
@@ -34,10 +37,12 @@ class GatewayCarrier:
 
     Args:
         store: The bytes.
+        tls: What to show gateways; None: they are spoken to in the clear.
     """
 
-    def __init__(self, store: FreightStore) -> None:
+    def __init__(self, store: FreightStore, tls: Certificates | None = None) -> None:
         self._store = store
+        self._tls = tls
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
 
     async def carry(self, orders: Sequence[Order]) -> Sequence[Carried]:
@@ -63,7 +68,7 @@ class GatewayCarrier:
 
     async def _channel(self, address: str) -> grpc.aio.Channel:
         if address not in self._channels:
-            self._channels[address] = open_channel(address)
+            self._channels[address] = open_channel(address, self._tls, server_name=_SERVER_NAME)
         self._channels.move_to_end(address)
         if len(self._channels) > _CHANNELS_LIMIT:
             _, oldest = self._channels.popitem(last=False)

@@ -8,6 +8,7 @@ timer for each would cost more than its answers.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Protocol
@@ -35,8 +36,9 @@ class Site(Protocol):
 class WebServer:
     """Listens, keeps count of connections, and sweeps out the slow ones."""
 
-    def __init__(self, site: Site, limits: Limits) -> None:
+    def __init__(self, site: Site, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
         self.limits = limits
+        self._tls = tls
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()
         self.tail = self.last_tail = b""  # what ends a head: Date, and whether the connection ends too
@@ -53,7 +55,7 @@ class WebServer:
     async def listen(self, host: str, port: int) -> int:
         """Begin to serve; returns the port, which matters when 0 was asked for."""
         self._listener = await self.loop.create_server(
-            lambda: Connection(self), host, port, backlog=_BACKLOG_COUNT
+            lambda: Connection(self), host, port, backlog=_BACKLOG_COUNT, ssl=self._tls
         )
         return int(self._listener.sockets[0].getsockname()[1])
 
