@@ -2,8 +2,13 @@
 
 The abr service is a process of its own, with NATS and a distributor beside it, as in production. Its peer is
 a gRPC server that takes the same messages, parses them and does nothing: what is above it is ours. Rounds
-alternate. CPU is what the kernel counts for the process, so that what else the machine does costs others.
-Takes about 50 s.
+alternate. Both serve on one core, and everything else, the clients too, runs on the others, where there are
+any.
+
+Of samples, the CPU is measured that the kernel counts for the process, so that what else the machine does
+costs others. Of answers it is the time from a question to its answer, as a client of its own sees it
+(`bench/abr_load.py`): it asks at an even pace, whatever became of the questions before, over one channel, in
+bytes that are written beforehand, without garbage collection. Takes about 60 s.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +28,9 @@ from typing import Any
 # `bench/abr.py` would hide the service's package: look from the project's root instead.
 sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import grpc
-import uvloop
 from bench.ledger import free_port, running, running_distributor, running_nats, wait_for_port
 from google.protobuf.timestamp_pb2 import Timestamp
 from weir.abr.v1 import abr_pb2 as pb
@@ -41,14 +46,19 @@ from abr.domain.stream import Stream
 from abr.domain.view import Rung
 from abr.domain.viewer import Viewer
 from chassis.grpc_client import open_channel
+from support.abr import columns
 
 RATES_BPS = {"VeryLow": 500_000, "Low": 1_000_000, "Medium": 2_000_000, "High": 4_000_000}
 VIEWERS_COUNT = 4_000
-BATCH_COUNT, SAMPLES_S, ROUND_S, ROUNDS = 1_000, 20_000, 3.0, 3
+BATCH_COUNT, SAMPLES_S, ROUND_S, ROUNDS = 1_000, 20_000, 2.0, 3
 SEGMENT_S, PART_S = 2.0, 1 / 3
 QUESTIONS_S = 500
 CPU_BAR, DECISION_BAR_US, ANSWER_BAR_MS = 0.2, 200, 5.0
 STREAM = "bench"
+LOAD = Path(__file__).with_name("abr_load.py")
+CORES = sorted(os.sched_getaffinity(0))
+SERVERS_CORE = CORES[:1]
+OTHER_CORES = CORES[1:] or CORES
 
 
 async def main() -> int:
@@ -57,16 +67,19 @@ async def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
         nats_url = stack.enter_context(running_nats(folder))
         _, distributor = stack.enter_context(running_distributor(nats_url))
-        ours = stack.enter_context(running_abr(nats_url, distributor))
-        theirs = stack.enter_context(running_peer())
+        with on_cores(SERVERS_CORE):
+            ours = stack.enter_context(running_abr(nats_url, distributor))
+            theirs = stack.enter_context(running_peer())
         await make_stream(await stack.enter_async_context(open_channel(distributor)))
         servers = [await opened(stack, server) for server in (ours, theirs)]
-        rows = [
-            await samples(servers, "samples taken in", measurements, bar=CPU_BAR),
-            await questions(servers),
-            await samples(servers, "the same with 1,667 decisions/s", parts),
-            decisions(),
-        ]
+        with on_cores(OTHER_CORES):
+            rows = [
+                await samples(servers, "samples by columns", in_columns(measurements), bar=CPU_BAR),
+                await questions(servers),
+                await samples(servers, "the same with 1,667 decisions/s", in_columns(parts)),
+                await samples(servers, "samples one by one", one_by_one(measurements)),
+                decisions(),
+            ]
         return report(rows)
 
 
@@ -129,31 +142,34 @@ async def send(stub: Any, make: Make) -> None:
         raise RuntimeError(f"samples were dropped: {answer}")
 
 
-def parts(number: int) -> pb.ReportSamplesRequest:
+def parts(number: int) -> Sequence[pb.Sample]:
     """What gateways see of low latency: a video part and an audio part, every third of a second."""
-    return pb.ReportSamplesRequest(
-        reporter="bench",
-        samples=[
-            sample(
-                number * BATCH_COUNT // 2 + index // 2,
-                variant_id="audio" if index % 2 else "Medium",
-                size_bytes=80_000,
-                duration_s=PART_S,
-            )
-            for index in range(BATCH_COUNT)
-        ],
-    )
+    return [
+        sample(
+            number * BATCH_COUNT // 2 + index // 2,
+            variant_id="audio" if index % 2 else "Medium",
+            size_bytes=80_000,
+            duration_s=PART_S,
+        )
+        for index in range(BATCH_COUNT)
+    ]
 
 
-def measurements(number: int) -> pb.ReportSamplesRequest:
+def measurements(number: int) -> Sequence[pb.Sample]:
     """Video of unknown duration in each sample: all of them are folded, and no decision is due."""
-    return pb.ReportSamplesRequest(
-        reporter="bench",
-        samples=[
-            sample(number * BATCH_COUNT + index, variant_id="Medium", size_bytes=80_000)
-            for index in range(BATCH_COUNT)
-        ],
-    )
+    return [
+        sample(number * BATCH_COUNT + index, variant_id="Medium", size_bytes=80_000)
+        for index in range(BATCH_COUNT)
+    ]
+
+
+def one_by_one(measured: Callable[[int], Sequence[pb.Sample]]) -> Make:
+    return lambda number: pb.ReportSamplesRequest(reporter="bench", samples=measured(number))
+
+
+def in_columns(measured: Callable[[int], Sequence[pb.Sample]]) -> Make:
+    """As gateways tell them."""
+    return lambda number: pb.ReportSamplesRequest(reporter="bench", columns=columns(measured(number)))
 
 
 def sample(place: int, **fields: Any) -> pb.Sample:
@@ -214,39 +230,26 @@ async def questions(servers: Sequence[Server]) -> Row:
     waits: dict[int, list[float]] = {server.pid: [] for server in servers}
     for number in range(ROUNDS + 1):
         for server in servers:
-            wait_ms = percentile(await ask(server.stub))
-            if number:  # in the first round the policy gets to know the ladder
+            wait_ms = await asked(server)
+            if number:  # in the first round the viewers become known
                 waits[server.pid].append(wait_ms)
+    print(
+        "SelectQuality, ms by round:",
+        ", ".join(f"{ours:.2f}/{theirs:.2f}" for ours, theirs in zip(*waits.values(), strict=True)),
+    )
     ours, theirs = (statistics.median(waits[server.pid]) for server in servers)
     return Row(f"SelectQuality at {QUESTIONS_S}/s, 99th percentile", "ms", ours, theirs, ANSWER_BAR_MS)
 
 
-async def ask(stub: Any) -> list[float]:
-    """How long each answer of one round took, from when it was asked for."""
-    waits: list[float] = []
-
-    async def one(number: int) -> None:
-        asked = time.perf_counter()
-        request = pb.SelectQualityRequest(
-            recording_id=STREAM,
-            viewer_id=f"0b2f6c1e-77aa-4d2c-9a60-{number % VIEWERS_COUNT:012d}",
-            bandwidth=3_000,
-            buffer_s=12,
-            current_quality="Medium",
-        )
-        await stub.SelectQuality(request)
-        waits.append((time.perf_counter() - asked) * 1e3)
-
-    start = time.perf_counter()
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(int(QUESTIONS_S * ROUND_S / 2)):
-            await asyncio.sleep(start + number / QUESTIONS_S - time.perf_counter())
-            tasks.create_task(one(number))
-    return waits
-
-
-def percentile(values: Sequence[float]) -> float:
-    return sorted(values)[int(len(values) * 0.99)]
+async def asked(server: Server) -> float:
+    """Let a client of its own ask for one round."""
+    count = int(QUESTIONS_S * ROUND_S)
+    argv = [sys.executable, str(LOAD), "ask", server.address, STREAM, str(count), str(QUESTIONS_S)]
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    told, _ = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the client that asks ended with {process.returncode}")
+    return float(told)
 
 
 def report(rows: Sequence[Row]) -> int:
@@ -324,7 +327,7 @@ def running_abr(nats_url: str, distributor: str) -> Iterator[Server]:
 @contextmanager
 def running_peer() -> Iterator[Server]:
     """Run the server that does nothing."""
-    with running_server([sys.executable, __file__, "peer"], {}) as server:
+    with running_server([sys.executable, str(LOAD), "serve"], {}) as server:
         yield server
 
 
@@ -343,38 +346,16 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Peer(pb_grpc.AbrServiceServicer):
-    """Takes everything, and does nothing."""
-
-    async def SelectQuality(
-        self, request: pb.SelectQualityRequest, _context: Any
-    ) -> pb.SelectQualityResponse:
-        return pb.SelectQualityResponse(bitrate_label=request.current_quality)
-
-    async def ReportSamples(
-        self, request_iterator: AsyncIterator[pb.ReportSamplesRequest], _context: Any
-    ) -> pb.ReportSamplesResponse:
-        count = 0
-        async for request in request_iterator:
-            count += len(request.samples)
-        return pb.ReportSamplesResponse(accepted_count=count)
-
-
-async def serve_peer() -> None:
-    """Serve until killed."""
-    server = grpc.aio.server()
-    pb_grpc.add_AbrServiceServicer_to_server(Peer(), server)  # type: ignore[abstract] # the rest is not called
-    server.add_insecure_port(os.environ["WEIR_GRPC_ADDRESS"])
-    await server.start()
-    await server.wait_for_termination()
-
-
-def run() -> int:
-    if sys.argv[1:] == ["peer"]:
-        uvloop.run(serve_peer())
-        return 0
-    return asyncio.run(main())
+@contextmanager
+def on_cores(cores: Iterable[int]) -> Iterator[None]:
+    """Let this process, and those that begin within the block, run on these cores alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(asyncio.run(main()))
