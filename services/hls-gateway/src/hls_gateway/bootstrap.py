@@ -71,7 +71,7 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
         sweeping = stopping.run(shelf.sweep(), name="sweep the shelf")
         stack.callback(sweeping.cancel)
         stack.callback(shelf.close)
-        store = MediaStore(open_store(config.storage_url), _store_limits(config))
+        store = MediaStore(open_store(config.storage_url, config.storage_options), _store_limits(config))
         pushes = PushService(shelf, store, config.storage_timeout_s)
         health, grpc_port = await stack.enter_async_context(_grpc(config, pushes, tls))
         name = f"{socket.gethostname()}:{grpc_port}"

@@ -159,7 +159,7 @@ async def open_stores(config: TranscoderConfig, client: Client) -> Stores:
     jobs = await ensure_bucket(client, layout.JOBS_BUCKET, replicas=replicas)
     chunks = await ensure_bucket(client, layout.CHUNKS_BUCKET, replicas=replicas, ttl_s=RESIDUE_TTL_S)
     claims = await ensure_bucket(client, layout.CLAIMS_BUCKET, replicas=replicas, ttl_s=RESIDUE_TTL_S)
-    store = open_store(config.storage_url)
+    store = open_store(config.storage_url, config.storage_options)
     return Stores(
         recordings=KvRecordingStore(await ensure_bucket(client, layout.RECORDINGS_BUCKET, replicas=replicas)),
         jobs=KvJobStore(jobs),
