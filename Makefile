@@ -47,6 +47,9 @@ test: check test-integration test-e2e test-browser ## All tests (about 15 minute
 torture: setup chromium ## Kill each process of a suite while viewers look on; prints what they missed (10 minutes)
 	@$(PYTEST) -m torture -rP tests/e2e tests/browser
 
+faults: setup ## Seeded random faults on two of each service and three NATS servers (SEEDS=50 of them, from WEIR_FAULT_SEED=1 on)
+	@WEIR_FAULT_RUNS=$(or $(SEEDS),$(WEIR_FAULT_RUNS),3) $(PYTEST) -m torture -rP tests/e2e/test_replicas_faults.py
+
 format: setup ## Format the code and the contracts
 	@$(BIN)/ruff check --quiet --fix $(CODE) || true
 	@$(BIN)/ruff format --quiet $(CODE)
@@ -99,7 +102,7 @@ lock: $(UV) ## Choose the newest versions of all dependencies, and write them do
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-.PHONY: run check test torture format bench images clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
+.PHONY: run check test torture faults format bench images clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
 	lock help setup chromium
 
 # --- What must be there first; each file is made once, and again when what it is made from has changed. ---------------
