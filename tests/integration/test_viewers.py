@@ -315,6 +315,23 @@ class TestLosses:
             await late.catch_up()
             assert late.present_count() == steady.present_count() == 3
 
+    async def test_a_report_is_counted_whole_whoever_asked_for_it_goes_away(
+        self, nats_server: NatsServer
+    ) -> None:
+        async with viewers_of(nats_server) as (viewers, log), viewers_of(nats_server) as (other, _):
+            samples = [sample(f"sid-{number}") for number in range(1_000)]
+            wire = api.ReportDeliveriesRequest(gateway="g1", samples=samples).SerializeToString()
+            await log.report(wire, message_id="g1/1")
+            asking = asyncio.create_task(viewers.catch_up())
+            while not 0 < viewers.present_count() < len(samples):  # noqa: ASYNC110 - it is amid a report
+                await asyncio.sleep(0)
+            keeping = asyncio.create_task(viewers.keep_state())
+            asking.cancel()
+            await asyncio.gather(asking, keeping, return_exceptions=True)
+            assert viewers.present_count() == len(samples)
+            await other.begin()
+            assert (other.present_count(), other.sum()) == (len(samples), viewers.sum())
+
     async def test_a_log_that_is_gone_stops_nothing(self, nats_server: NatsServer) -> None:
         async with viewers_of(nats_server) as (late, log), viewers_of(nats_server) as (other, _):
             await log.ask([join_of("v1")], message_id="m1")

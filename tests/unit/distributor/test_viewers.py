@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,11 @@ def sent(*samples: Sample, number: int = 0, gateway: str = "gate") -> Report:
     return Report(gateway=gateway, report_number=number, grpc_address="10.0.0.1:1", samples=samples)
 
 
+def count(audiences: Audiences, report: Report, *, time: float) -> None:
+    for _ in audiences.report(report, time=time):
+        pass
+
+
 def ids(audience: Audience, now: float) -> Sequence[str]:
     return [session.session_id for session in audience.present(now)]
 
@@ -82,7 +88,7 @@ class TestJoining:
     def test_who_leaves_makes_room_and_gets_the_totals(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v", limit=1)], time=T0)
-        audiences.report(sent(sample("of-v", size_bytes=700)), time=T0 + 1)
+        count(audiences, sent(sample("of-v", size_bytes=700)), time=T0 + 1)
         ended, again, other = audiences.ask([leave("v"), leave("v"), join("w", limit=1)], time=T0 + 2)
         assert isinstance(ended, Ended)
         assert (ended.session.size_bytes, ended.session.segments_count) == (700, 1)
@@ -93,13 +99,13 @@ class TestJoining:
     def test_what_was_on_its_way_to_who_has_left_counts_and_brings_nobody_back(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v"), leave("v")], time=T0)
-        audiences.report(sent(sample("of-v")), time=T0 + 1)
+        count(audiences, sent(sample("of-v")), time=T0 + 1)
         assert audiences.of("film").present_count(T0 + 1) == 0
         assert audiences.of("film").served.segments_count == 1
 
     def test_players_that_never_joined_take_no_places(self) -> None:
         audiences = Audiences(TERMS)
-        audiences.report(sent(sample("a"), sample("b")), time=T0)
+        count(audiences, sent(sample("a"), sample("b")), time=T0)
         first, second, third = audiences.ask([join(name, limit=2) for name in ("a", "v", "w")], time=T0)
         assert isinstance(first, Session)
         assert first.session_id == "a"  # who was there already, by this name
@@ -113,11 +119,11 @@ class TestJoining:
         audiences = Audiences(TERMS)
         refused = Served(requests_count=3, failed_count=3)
         knocks = Sample(stream_id="film", session_id="a", served=(("", refused),))
-        audiences.report(sent(knocks), time=T0)
+        count(audiences, sent(knocks), time=T0)
         assert audiences.of("film").present_count(T0) == 0
         assert audiences.of("film").served.error_rate == 1.0
-        audiences.report(sent(sample("a"), number=1), time=T0)
-        audiences.report(sent(knocks, number=2), time=T0 + 9)
+        count(audiences, sent(sample("a"), number=1), time=T0)
+        count(audiences, sent(knocks, number=2), time=T0 + 9)
         assert audiences.of("film").present_count(T0 + 18) == 1
 
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=60), st.integers(1, 6))
@@ -138,7 +144,7 @@ class TestJoining:
 class TestSilence:
     def test_a_session_begins_with_its_first_sample_and_ends_after_silence(self) -> None:
         audiences = Audiences(TERMS)
-        audiences.report(sent(sample("a")), time=T0)
+        count(audiences, sent(sample("a")), time=T0)
         film = audiences.of("film")
         assert ids(film, T0 + 9.9) == ["a"]
         assert ids(film, T0 + 10) == []
@@ -156,8 +162,8 @@ class TestSilence:
     def test_who_paused_comes_back_as_the_same_viewer_with_the_same_totals(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v")], time=T0)
-        audiences.report(sent(sample("of-v")), time=T0 + 1)
-        audiences.report(sent(sample("of-v"), number=1), time=T0 + 600)
+        count(audiences, sent(sample("of-v")), time=T0 + 1)
+        count(audiences, sent(sample("of-v"), number=1), time=T0 + 600)
         film = audiences.of("film")
         session = film.session_of("v", T0 + 600)
         assert session is not None
@@ -166,21 +172,21 @@ class TestSilence:
     def test_who_paused_for_very_long_is_somebody_new(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v")], time=T0)
-        audiences.report(sent(sample("of-v")), time=T0 + RESUME_S + 20)
+        count(audiences, sent(sample("of-v")), time=T0 + RESUME_S + 20)
         film = audiences.of("film")
         assert film.session_of("v", T0 + RESUME_S + 20) is None
         assert film.views_count == 2
 
     def test_a_clock_that_goes_back_ends_nobody_twice(self) -> None:
         audiences = Audiences(TERMS)
-        audiences.report(sent(sample("a")), time=T0 + 100)
-        audiences.report(sent(sample("b"), number=1), time=T0)
+        count(audiences, sent(sample("a")), time=T0 + 100)
+        count(audiences, sent(sample("b"), number=1), time=T0)
         assert audiences.of("film").present_count(T0 + 105) == 2
 
     def test_no_more_sessions_are_held_than_may(self) -> None:
         audiences = Audiences(Terms(timeout_s=10.0, limit_count=5))
         for number in range(20):
-            audiences.report(sent(sample(f"a{number}"), number=number), time=T0 + number)
+            count(audiences, sent(sample(f"a{number}"), number=number), time=T0 + number)
         present, past = audiences.of("film").held()
         assert len(present) <= 5
         assert len(past) + len(present) <= 6
@@ -191,7 +197,7 @@ class TestNames:
     def test_a_player_that_shows_what_it_joined_is_that_viewer(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v")], time=T0)
-        audiences.report(sent(sample("sid", joined_session_id="of-v"), sample("sid")), time=T0)
+        count(audiences, sent(sample("sid", joined_session_id="of-v"), sample("sid")), time=T0)
         film = audiences.of("film")
         assert ids(film, T0) == ["of-v"]
         assert film.views_count == 1
@@ -202,9 +208,9 @@ class TestNames:
     def test_two_sessions_that_turn_out_to_be_one_are_counted_once(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v")], time=T0)
-        audiences.report(sent(sample("sid")), time=T0)
+        count(audiences, sent(sample("sid")), time=T0)
         assert audiences.of("film").views_count == 2
-        audiences.report(sent(sample("sid", joined_session_id="of-v"), number=1), time=T0)
+        count(audiences, sent(sample("sid", joined_session_id="of-v"), number=1), time=T0)
         film = audiences.of("film")
         session = film.session_of("v", T0)
         assert session is not None
@@ -213,9 +219,9 @@ class TestNames:
     def test_viewers_at_one_address_that_say_nothing_stay_two(self) -> None:
         audiences = Audiences(TERMS)
         audiences.ask([join("v"), join("w")], time=T0)
-        audiences.report(sent(sample("at", joined_session_id="of-v")), time=T0)
-        audiences.report(sent(sample("at", joined_session_id="of-w"), number=1), time=T0)
-        audiences.report(sent(sample("at"), number=2), time=T0)
+        count(audiences, sent(sample("at", joined_session_id="of-v")), time=T0)
+        count(audiences, sent(sample("at", joined_session_id="of-w"), number=1), time=T0)
+        count(audiences, sent(sample("at"), number=2), time=T0)
         first, second = (audiences.of("film").session_of(viewer_id, T0) for viewer_id in ("v", "w"))
         assert first is not None
         assert second is not None
@@ -226,7 +232,7 @@ class TestNames:
         audiences = Audiences(TERMS)
         audiences.ask([join("v", session_id="old")], time=T0)
         audiences.ask([join("v", session_id="new")], time=T0 + 20)
-        audiences.report(sent(sample("old")), time=T0 + 21)
+        count(audiences, sent(sample("old")), time=T0 + 21)
         assert ids(audiences.of("film"), T0 + 21) == ["new"]
 
     @given(st.data())
@@ -240,7 +246,7 @@ class TestNames:
             audiences.ask([join("v1", session_id="j1"), join("v2", session_id="j2")], time=T0)
             for number, part in enumerate(_cut(order, data.draw(st.integers(1, 7)))):
                 for _ in range(repeats):
-                    audiences.report(sent(*part, number=number), time=T0)
+                    count(audiences, sent(*part, number=number), time=T0)
             outcomes.append(_seen(audiences.of("film")))
         assert outcomes[0] == outcomes[1]
 
@@ -249,7 +255,7 @@ class TestFigures:
     def test_are_what_gateways_sent_and_who_plays_what(self) -> None:
         audiences = Audiences(TERMS)
         samples = [sample("a", latency_s=2.0), sample("b", variant_id="High", latency_s=4.0), sample("c")]
-        audiences.report(sent(*samples), time=T0 + 0.5)
+        count(audiences, sent(*samples), time=T0 + 0.5)
         figures = measure(audiences.of("film"), T0 + 1)
         assert (figures.viewers_count, figures.latency_s) == (3, 3.0)
         assert figures.served == Served(segments_count=3, size_bytes=3_000, requests_count=6)
@@ -260,7 +266,7 @@ class TestFigures:
     def test_bandwidth_is_that_of_the_last_ten_seconds(self) -> None:
         audiences = Audiences(TERMS)
         for second in range(30):
-            audiences.report(sent(sample("a", size_bytes=100), number=second), time=T0 + second)
+            count(audiences, sent(sample("a", size_bytes=100), number=second), time=T0 + second)
         film = audiences.of("film")
         assert measure(film, T0 + 29.5).bandwidth_bps == 10 * 100 * 8 / 10
         assert measure(film, T0 + 34.5).bandwidth_bps == 5 * 100 * 8 / 10
@@ -277,9 +283,19 @@ class TestFigures:
                 break
         assert seen == [f"v{number:02}" for number in range(25)]
 
+    @given(st.data())
+    def test_running_figures_and_pages_are_those_of_the_sessions(self, data: st.DataObject) -> None:
+        audiences = Audiences(TERMS)
+        clock = T0
+        for event, pause_s in _with_fresh_ids(data.draw(st.lists(_events(), max_size=12))):
+            clock += pause_s
+            _apply(audiences, event, clock)
+            for now in (clock, clock + 5, clock + TERMS.timeout_s):
+                _check_figures(audiences.of("film"), now)
+
     def test_totals_of_all_streams_outlive_a_stream(self) -> None:
         audiences = Audiences(TERMS)
-        audiences.report(sent(sample("a"), sample("b", stream_id="other")), time=T0)
+        count(audiences, sent(sample("a"), sample("b", stream_id="other")), time=T0)
         audiences.ask([Forget(stream_id="film")], time=T0)
         assert audiences.sum().served.segments_count == 2
         assert audiences.sum().cache_hit_rate == 1.0
@@ -290,8 +306,8 @@ class TestFigures:
 class TestGateways:
     def test_are_known_as_long_as_they_report_and_by_whom_they_serve(self) -> None:
         audiences = Audiences(TERMS)
-        audiences.report(sent(sample("a", last_time=T0), gateway="one"), time=T0)
-        audiences.report(sent(sample("a", last_time=T0 + 1), gateway="two"), time=T0 + 1)
+        count(audiences, sent(sample("a", last_time=T0), gateway="one"), time=T0)
+        count(audiences, sent(sample("a", last_time=T0 + 1), gateway="two"), time=T0 + 1)
         assert [gateway.name for gateway in audiences.gateways(T0 + 1)] == ["one", "two"]
         gateway = audiences.gateway_of("film", "a", T0 + 1)
         assert gateway is not None
@@ -320,12 +336,12 @@ class TestStates:
         for index, (event, pause_s) in enumerate(story):
             if index == cut:
                 outline = read_outline(write_outline(resumed.outline()))
-                resumed = Audiences(TERMS, outline, read_held(write_held(resumed.held())))
+                resumed = Audiences(TERMS, outline, read_held(write_held(tuple(resumed.held()))))
             time += pause_s
             outcomes = [_apply(audiences, event, time) for audiences in (whole, resumed)]
             assert outcomes[0] == outcomes[1]
         assert resumed.outline() == whole.outline()
-        assert resumed.held() == whole.held()
+        assert tuple(resumed.held()) == tuple(whole.held())
 
     @pytest.mark.parametrize(
         "command",
@@ -351,6 +367,7 @@ def _samples() -> st.SearchStrategy[Sample]:
             size_bytes=size_bytes,
             last_time=T0 + late,
             buffer_s=buffer_s,
+            latency_s=buffer_s / 2 if late % 2 else None,
         ),
         st.sampled_from(sorted(joined)),
         st.booleans(),
@@ -395,13 +412,24 @@ def _with_fresh_ids(story: Sequence[tuple[Command | Report, float]]) -> Sequence
 
 def _apply(audiences: Audiences, event: Command | Report, time: float) -> object:
     if isinstance(event, Report):
-        audiences.report(event, time=time)
+        count(audiences, event, time=time)
         return None
     return audiences.ask([event], time=time)
 
 
 def _cut(samples: Sequence[Sample], size: int) -> Sequence[Sequence[Sample]]:
     return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+def _check_figures(audience: Audience, now: float) -> None:
+    present = sorted(audience.present(now), key=lambda one: one.viewer_id)
+    figures = measure(audience, now)
+    latencies_s = [one.latency_s for one in present if one.latency_s is not None]
+    assert figures.viewers_count == len(present)
+    assert figures.latency_s == pytest.approx(sum(latencies_s) / max(1, len(latencies_s)))
+    playing = Counter(one.variant_id for one in present if one.variant_id)
+    assert {key: one.viewers_count for key, one in figures.variants.items() if one.viewers_count} == playing
+    assert tuple(present) == page_of_viewers(audience, now, page_size=100, page_token="").sessions
 
 
 def _seen(audience: Audience) -> object:

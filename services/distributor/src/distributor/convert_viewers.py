@@ -26,6 +26,7 @@ from distributor.service_viewers import (
     Started,
     Statistics,
 )
+from distributor.slices import sliced
 
 MAX_SAMPLES = 1_000
 MAX_VARIANTS = 100
@@ -76,7 +77,7 @@ def write_joined(
             )
 
 
-def read_report(message: api.ReportDeliveriesRequest) -> tuple[bytes, int]:
+async def read_report(message: api.ReportDeliveriesRequest) -> tuple[bytes, int]:
     """Read a gateway's report as it is to be stored, and how many of its samples were dropped.
 
     Raises:
@@ -92,7 +93,7 @@ def read_report(message: api.ReportDeliveriesRequest) -> tuple[bytes, int]:
         raise InvalidArgument(
             f"samples are {len(message.samples)}: send at most {MAX_SAMPLES} in one message", field="samples"
         )
-    good = [sample for sample in message.samples if _is_sound(sample)]
+    good = [sample async for sample in sliced(message.samples) if _is_sound(sample)]
     dropped_count = len(message.samples) - len(good)
     if dropped_count:
         kept = api.ReportDeliveriesRequest(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -293,7 +293,7 @@ class ViewStates(Protocol):
     async def newest_sequence(self) -> int:
         """Up to which sequence of the log the newest state reaches; 0: there is none."""
 
-    async def put(self, sequence: int, outline: Outline, held: Sequence[Held]) -> None:
+    async def put(self, sequence: int, outline: Outline, held: Iterable[Held]) -> None:
         """Store a state; Conflict if somebody else did at the same moment."""
 
     async def get(self) -> ViewState | None:

@@ -99,7 +99,7 @@ class DistributionServicer(api_grpc.DistributionServiceServicer):
         answer = api.ReportDeliveriesResponse()
         # One at a time: a gateway that is faster than the log waits.
         async for message in request_iterator:
-            wire, dropped_count = convert.read_report(message)
+            wire, dropped_count = await convert.read_report(message)
             await self._viewers.report(wire, gateway=message.gateway, report_number=message.report_number)
             answer.accepted_count += len(message.samples) - dropped_count
             answer.dropped_count += dropped_count

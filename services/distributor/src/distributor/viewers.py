@@ -213,12 +213,14 @@ class Viewers:
     async def keep_state(self) -> None:
         """Store the fold, and drop from the log what the state before it had in it already."""
         before = await self._states.newest_sequence()
+        async with self._reading:  # not amid a report
+            position, outline, held = self._position, self._audiences.outline(), self._audiences.held()
         try:
-            await self._states.put(self._position, self._audiences.outline(), self._audiences.held())
+            await self._states.put(position, outline, held)
         except Conflict:
             return
         # Replicas that lag may still need what came after the state before.
-        await self._log.trim(up_to=min(before, self._position))
+        await self._log.trim(up_to=min(before, position))
 
     async def _send(self, together: Sequence[tuple[Command, Answer]]) -> None:
         if not together:
@@ -247,8 +249,7 @@ class Viewers:
                 if view.sequence > self._position + 1:
                     await self._bridge(view.sequence - 1)
                 if view.sequence > self._position:
-                    self._take(view)
-                await asyncio.sleep(0)  # a report may name a thousand viewers
+                    await self._take(view)
         except NotFound:  # all of it was trimmed
             await self._bridge(newest)
 
@@ -262,12 +263,22 @@ class Viewers:
             log.warning("views lost", count=sequence - self._position)
             self._position = sequence
 
-    def _take(self, view: StoredView) -> None:
+    async def _take(self, view: StoredView) -> None:
         self._position = view.sequence
         if isinstance(view.event, Report):
-            self._audiences.report(view.event, time=view.store_time)
+            await self._take_report(view.event, view.store_time)
             return
         outcomes = self._audiences.ask(view.event, time=view.store_time)
         for answer, outcome in zip(self._answers.pop(view.message_id, ()), outcomes, strict=False):
             if not answer.done():
                 answer.set_result(outcome)
+
+    async def _take_report(self, report: Report, time: float) -> None:
+        """Fold a report, which may name a thousand viewers; others have their turn between its slices."""
+        slices = self._audiences.report(report, time=time)
+        try:
+            for _ in slices:
+                await asyncio.sleep(0)
+        finally:  # who asked for this may have gone; what was begun is folded whole
+            for _ in slices:
+                pass

@@ -44,12 +44,12 @@ def read_stored_report(data: bytes) -> Report:
 
 
 def read_report(message: api.ReportDeliveriesRequest) -> Report:
-    """Read a report that was checked when it came in."""
+    """Read a report that was checked when it came in; its samples when they are gone through."""
     return Report(
         gateway=message.gateway,
         report_number=message.report_number,
         grpc_address=message.grpc_address,
-        samples=tuple(_sample(sample) for sample in message.samples),
+        samples=map(_sample, message.samples),
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 from nats.aio.client import Client
 from nats.js import api
@@ -64,7 +65,7 @@ class ViewStates:
         name, _ = await self._name()
         return name.sequence if name else 0
 
-    async def put(self, sequence: int, outline: Outline, held: Sequence[Held]) -> None:
+    async def put(self, sequence: int, outline: Outline, held: Iterable[Held]) -> None:
         """Store a state; Conflict if somebody else did at the same moment."""
         _, name_sequence = await self._name()
         mark = secrets.token_hex(4)
@@ -113,7 +114,8 @@ class ViewStates:
         return found
 
 
-def _pieces(outline: Outline, held: Sequence[Held]) -> Iterator[bytes]:
+def _pieces(outline: Outline, held: Iterable[Held]) -> Iterator[bytes]:
     yield write_outline(outline)
-    for first in range(0, len(held), _PIECE_COUNT):
-        yield write_held(held[first : first + _PIECE_COUNT])
+    rest = iter(held)
+    while piece := tuple(islice(rest, _PIECE_COUNT)):
+        yield write_held(piece)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from distributor.domain import session as sessions
+from distributor.domain.presence import Presence
 from distributor.domain.session import Ended, Session
 from distributor.domain.session_table import SessionTable
 from distributor.domain.totals import Totals, VariantTotals
@@ -88,11 +89,21 @@ class Audience:
         open_since = now - self._terms.timeout_s
         return (one for one in self._table.present() if one.seen_time > open_since)
 
+    def presence(self, now: float) -> Presence:
+        """Sum up the sessions that are open at an instant."""
+        presence = self._table.presence
+        for session in self._over(now):
+            presence.replace(session, None)
+        return presence
+
     def present_count(self, now: float) -> int:
         """Count the sessions that are open at an instant."""
+        return self._table.present_count - sum(1 for _ in self._over(now))
+
+    def by_viewer(self, now: float, *, after: str) -> Iterator[Session]:
+        """Go through the sessions that are open at an instant by viewer_id, behind a given one."""
         open_since = now - self._terms.timeout_s
-        over = takewhile(lambda one: one.seen_time <= open_since, self._table.present())
-        return self._table.present_count - sum(1 for _ in over)
+        return (one for one in self._table.by_viewer(after=after) if one.seen_time > open_since)
 
     def session_of(self, viewer_id: str, now: float) -> Session | None:
         """Find a viewer's open session."""
@@ -153,6 +164,11 @@ class Audience:
             if oldest.end_time + RESUME_S > time and self._table.held_count <= self._terms.limit_count:
                 break
             self._table.drop(oldest.session)
+
+    def _over(self, now: float) -> Iterator[Session]:
+        """Go through the sessions that are over at an instant, and not yet ended: a few, as reports come."""
+        open_since = now - self._terms.timeout_s
+        return takewhile(lambda one: one.seen_time <= open_since, self._table.present())
 
     @property
     def _is_full(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from distributor.domain.audience import Audience, Refused
@@ -10,6 +10,7 @@ from distributor.domain.session import Ended, Session
 from distributor.domain.totals import Totals
 from distributor.domain.views import (
     NOTHING_SERVED,
+    SLICE_COUNT,
     Adapt,
     Command,
     Forget,
@@ -99,7 +100,7 @@ class Audiences:
         held: Its sessions, in the order of `held`.
     """
 
-    def __init__(self, terms: Terms, outline: Outline | None = None, held: Sequence[Held] = ()) -> None:
+    def __init__(self, terms: Terms, outline: Outline | None = None, held: Iterable[Held] = ()) -> None:
         outline = outline or Outline()
         self._terms = terms
         self._clock = outline.clock
@@ -130,11 +131,10 @@ class Audiences:
             totals={stream_id: audience.totals for stream_id, audience in self._streams.items()},
         )
 
-    def held(self) -> Sequence[Held]:
-        """The sessions of the present state."""
-        return tuple(
-            one for stream_id, audience in self._streams.items() for one in _held(stream_id, audience)
-        )
+    def held(self) -> Iterator[Held]:
+        """The sessions of the present state, whatever happens while they are gone through."""
+        now = [(stream_id, *audience.held()) for stream_id, audience in self._streams.items()]
+        return (one for stream_id, present, past in now for one in _held(stream_id, present, past))
 
     @property
     def stream_ids(self) -> Sequence[str]:
@@ -181,8 +181,13 @@ class Audiences:
         self._advance(time)
         return tuple(self._do(command) for command in commands)
 
-    def report(self, report: Report, *, time: float) -> None:
-        """Count what a gateway sent, once; `time` is when the report was stored."""
+    def report(self, report: Report, *, time: float) -> Iterator[None]:
+        """Count what a gateway sent, once, slice by slice: all of them must be gone through.
+
+        Args:
+            report: What it tells.
+            time: When that was stored.
+        """
         self._advance(time)
         known = self._gateways.get(report.gateway)
         numbers = known.report_numbers if known else ()
@@ -194,8 +199,10 @@ class Audiences:
             seen_time=self._clock,
             report_numbers=(*numbers, report.report_number)[-_REPORTS_REMEMBERED:],
         )
-        for sample in report.samples:
+        for number, sample in enumerate(report.samples, 1):
             self._begun(sample.stream_id).take(sample, gateway=report.gateway, time=self._clock)
+            if number % SLICE_COUNT == 0:
+                yield
 
     def _advance(self, time: float) -> None:
         """Let the clock run, which never goes back whichever server of NATS stores."""
@@ -229,7 +236,6 @@ class Audiences:
         return self._streams[stream_id]
 
 
-def _held(stream_id: str, audience: Audience) -> Iterator[Held]:
-    present, past = audience.held()
+def _held(stream_id: str, present: Sequence[Session], past: Sequence[Ended]) -> Iterator[Held]:
     yield from (Held(stream_id=stream_id, session=session) for session in present)
     yield from (Held(stream_id=stream_id, ended=ended) for ended in past)

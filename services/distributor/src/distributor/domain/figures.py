@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import heapq
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from chassis.errors import InvalidArgument
 from distributor.domain.audience import Audience
@@ -55,20 +54,19 @@ class ViewerPage:
 
 def measure(audience: Audience, now: float) -> Figures:
     """Work out the figures of one instant."""
-    present = tuple(audience.present(now))
-    latencies_s = [session.latency_s for session in present if session.latency_s is not None]
-    playing = Counter(session.variant_id for session in present if session.variant_id)
+    presence = audience.presence(now)
+    playing = presence.playing
     variants = {
-        variant_id: _variant_figures(audience, variant_id, playing[variant_id], now)
+        variant_id: _variant_figures(audience, variant_id, playing.get(variant_id, 0), now)
         for variant_id in (*audience.variants, *playing)
         if variant_id
     }
     return Figures(
-        viewers_count=len(present),
+        viewers_count=presence.count,
         views_count=audience.views_count,
         served=audience.served,
         bandwidth_bps=sum(totals.bandwidth(now) for totals in audience.variants.values()),
-        latency_s=sum(latencies_s) / len(latencies_s) if latencies_s else 0.0,
+        latency_s=presence.latency_s,
         variants=variants,
     )
 
@@ -86,9 +84,8 @@ def page_of_viewers(audience: Audience, now: float, *, page_size: int, page_toke
         )
     behind = _parse_token(page_token) if page_token else ""
     size = page_size or DEFAULT_PAGE_SIZE
-    rest = (session for session in audience.present(now) if session.viewer_id > behind)
-    chosen = heapq.nsmallest(size + 1, rest, key=lambda session: session.viewer_id)
-    page = tuple(chosen[:size])
+    chosen = tuple(islice(audience.by_viewer(now, after=behind), size + 1))
+    page = chosen[:size]
     return ViewerPage(sessions=page, next_page_token=_token(page[-1].viewer_id) if len(chosen) > size else "")
 
 

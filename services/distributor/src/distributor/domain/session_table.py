@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from distributor.domain.presence import Presence
 from distributor.domain.session import Ended, Session, also_named, without_name
 
 
 class SessionTable:
     """Sessions by id, by name and by viewer; each name, and each viewer who is there, has one at a time.
+
+    What is asked for often is kept, so that answers take as long for ten viewers as for ten thousand.
 
     Args:
         present: Open ones, the longest unheard of first.
@@ -23,7 +27,16 @@ class SessionTable:
         everyone = (*present, *(one.session for one in past))
         self._ids = {name: one.session_id for one in everyone for name in one.names}
         self._viewers = {one.viewer_id: one.session_id for one in present}
+        self._viewer_ids = sorted(self._viewers)
         self._joined_ids = {one.session_id for one in present if one.joined}
+        self._presence = Presence()
+        for session in present:
+            self._presence.add(session)
+
+    @property
+    def presence(self) -> Presence:
+        """Who is there, in numbers."""
+        return self._presence.copy()
 
     @property
     def present_count(self) -> int:
@@ -48,6 +61,11 @@ class SessionTable:
         """Go through those that are over, in the order in which they ended."""
         return iter(self._past.values())
 
+    def by_viewer(self, *, after: str) -> Iterator[Session]:
+        """Go through the open ones by viewer_id, behind a given one."""
+        for index in range(bisect_right(self._viewer_ids, after), len(self._viewer_ids)):
+            yield self._present[self._viewers[self._viewer_ids[index]]]
+
     def id_of(self, name: str) -> str:
         """The id of the session that bears a name; empty: none does."""
         return self._ids.get(name, "")
@@ -71,6 +89,7 @@ class SessionTable:
             self._seat(session)
         if session.joined:
             self._joined_ids.add(session.session_id)
+        self._presence.replace(self._present.get(session.session_id), session)
         self._present[session.session_id] = session
         self._present.move_to_end(session.session_id)
         return session
@@ -84,14 +103,14 @@ class SessionTable:
     def end(self, session: Session, *, end_time: float, left: bool) -> Ended:
         """Note that an open session is over."""
         ended = Ended(session=session, end_time=end_time, left=left)
-        del self._present[session.session_id]
+        self._presence.replace(self._present.pop(session.session_id), None)
         self._unseat(session)
         self._past[session.session_id] = ended
         return ended
 
     def drop(self, session: Session) -> None:
         """Hold a session no more."""
-        self._present.pop(session.session_id, None)
+        self._presence.replace(self._present.pop(session.session_id, None), None)
         self._past.pop(session.session_id, None)
         self._unseat(session)
         for name in session.names:
@@ -104,6 +123,8 @@ class SessionTable:
         if known := over.session if over else self._present.get(session.session_id):
             self.drop(known)
         self._claim_names(session)
+        if session.viewer_id not in self._viewers:
+            insort(self._viewer_ids, session.viewer_id)
         self._viewers[session.viewer_id] = session.session_id
 
     def _claim_names(self, session: Session) -> None:
@@ -122,3 +143,4 @@ class SessionTable:
         self._joined_ids.discard(session.session_id)
         if self._viewers.get(session.viewer_id) == session.session_id:
             del self._viewers[session.viewer_id]
+            del self._viewer_ids[bisect_left(self._viewer_ids, session.viewer_id)]
