@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from weir.abr.v1 import abr_pb2 as pb
 
 from abr.adapters.bulletin import BATCH_COUNT, PENDING_COUNT, NatsBulletin
+from abr.domain.policies.fixed import Fixed
 from abr.domain.view import Choice, Policy, View
 from abr.mailbox import Mailbox
 from abr.service_decide import Decider
+from abr.service_prepare import Preparer
 from chassis.lifecycle import end_tasks
 from support.adaptation import NOW_S, viewer
 
@@ -36,13 +38,23 @@ class Busy:
 POLICIES: Mapping[str, Policy] = {"busy": Busy()}
 
 
+def decider(bulletin: NatsBulletin) -> Decider:
+    return Decider(
+        POLICIES,
+        default_policy="busy",
+        preparer=Preparer(POLICIES, stand_in=Fixed()),
+        bulletin=bulletin,
+        now=lambda: NOW_S,
+    )
+
+
 class Deciding:
     """A decider at work, and what it tells."""
 
     def __init__(self) -> None:
         self.mailbox = Mailbox(limit_count=100)
         self.bulletin = NatsBulletin("test")
-        self.decider = Decider(POLICIES, default_policy="busy", bulletin=self.bulletin, now=lambda: NOW_S)
+        self.decider = decider(self.bulletin)
 
     async def told(self, count: int) -> Sequence[str]:
         """Wait until so many viewers were told something."""
@@ -94,8 +106,7 @@ async def test_one_viewer_at_whom_a_policy_fails_holds_nobody_up() -> None:
 
 async def test_of_too_many_decisions_the_newest_are_told_in_batches() -> None:
     bulletin, mailbox = NatsBulletin("test"), Mailbox(limit_count=100)
-    decider = Decider(POLICIES, default_policy="busy", bulletin=bulletin, now=lambda: NOW_S)
-    decision = decider.decide(viewer(), NOW_S, obeyed=True)
+    decision = decider(bulletin).decide(viewer(), NOW_S, obeyed=True)
     for _ in range(PENDING_COUNT):
         bulletin.publish(decision)
     with bulletin.follow(mailbox):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,10 @@ from abr.adapters.streams import DistributorStreams
 from abr.config import AbrConfig
 from abr.domain.crowd import Crowd
 from abr.domain.policies import POLICIES
+from abr.domain.policies.robust_mpc import RobustMpc
 from abr.service import Adaptation
 from abr.service_decide import Decider
+from abr.service_prepare import Preparer
 from abr.service_samples import Intake
 from abr.service_viewers import Viewers
 from abr.servicer import AbrServicer
@@ -34,6 +37,8 @@ from chassis.tls import Certificates, certificates_of
 
 SERVICES = ("weir.abr.v1.AbrService",)
 EXPIRE_INTERVAL_S = 5.0
+SWITCH_S = 0.0005
+"""How long a thread that works tables out goes on when the event loop has something to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class Room:
     snapshots: SnapshotStore
     bulletin: NatsBulletin
     viewers: Viewers
+    preparer: Preparer
     decider: Decider
     intake: Intake
     servicer: AbrServicer
@@ -57,6 +63,11 @@ class Room:
 def build(config: AbrConfig, distributor: grpc.aio.Channel) -> Room:
     """Build the room on a channel to the distributor; NATS joins it when it is there."""
     now = time.time
+    snapshots, bulletin = SnapshotStore(), NatsBulletin(layout.new_id())
+    preparer = Preparer(POLICIES, stand_in=RobustMpc())
+    decider = Decider(
+        POLICIES, default_policy=config.abr_policy, preparer=preparer, bulletin=bulletin, now=now
+    )
     crowd = Crowd(limit_count=config.viewer_count, idle_s=config.viewer_idle_s)
     streams = DistributorStreams(
         distributor,
@@ -64,10 +75,9 @@ def build(config: AbrConfig, distributor: grpc.aio.Channel) -> Room:
         refresh_s=config.stream_refresh_s,
         vod_buffer_target_s=config.vod_buffer_target_s,
         clock=time.monotonic,
+        learned=decider.prepare,
     )
-    snapshots, bulletin = SnapshotStore(), NatsBulletin(layout.new_id())
     viewers = Viewers(crowd, snapshots, interval_s=config.snapshot_interval_s, now=now)
-    decider = Decider(POLICIES, default_policy=config.abr_policy, bulletin=bulletin, now=now)
     intake = Intake(streams, viewers, decider, now=now)
     return Room(
         crowd=crowd,
@@ -75,6 +85,7 @@ def build(config: AbrConfig, distributor: grpc.aio.Channel) -> Room:
         snapshots=snapshots,
         bulletin=bulletin,
         viewers=viewers,
+        preparer=preparer,
         decider=decider,
         intake=intake,
         servicer=AbrServicer(
@@ -97,6 +108,7 @@ async def serve_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[int]
             stopping.run(_keep_nats(config, room, asked, tls), name="keep NATS"),
             stopping.run(room.bulletin.run(), name="tell decisions"),
             stopping.run(room.decider.run(), name="decide"),
+            stopping.run(room.preparer.run(), name="prepare policies"),
             stopping.run(room.intake.run(), name="look viewers up"),
             stopping.run(_save(room, config.snapshot_interval_s), name="save viewers"),
             stopping.run(_expire(room), name="forget viewers"),
@@ -125,6 +137,7 @@ async def serve_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[int]
 @asynccontextmanager
 async def run_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[None]:
     """Run the service as `chassis.lifecycle` wants it."""
+    sys.setswitchinterval(SWITCH_S)
     async with serve_abr(config, stopping):
         yield
 

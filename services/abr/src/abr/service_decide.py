@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from abr.domain.decision import decide
 from abr.domain.news import Decision
+from abr.domain.stream import Stream
 from abr.domain.view import Choice, Policy
 from abr.domain.viewer import Viewer
 from abr.ports import Bulletin
+from abr.service_prepare import Preparer
 from chassis.errors import InvalidArgument
 from chassis.telemetry import STREAM, log
 
@@ -28,6 +31,7 @@ class Decider:
     Args:
         policies: By the name that callers give.
         default_policy: The one for who names none.
+        preparer: Says whether a policy's tables are there.
         bulletin: Where decisions are told.
         now: The clock, seconds since 1970.
     """
@@ -37,11 +41,13 @@ class Decider:
         policies: Mapping[str, Policy],
         *,
         default_policy: str,
+        preparer: Preparer,
         bulletin: Bulletin,
         now: Callable[[], float],
     ) -> None:
         self._policies = policies
         self._default_policy = default_policy
+        self._preparer = preparer
         self._bulletin = bulletin
         self._now = now
         self._due: dict[Viewer, None] = {}
@@ -59,19 +65,30 @@ class Decider:
 
     def choose(self, viewer: Viewer, now_s: float) -> Choice:
         """Say what a viewer would be told now."""
-        return decide(self._policy_of(viewer), viewer.view(now_s))
+        policy, view = self._policy_of(viewer), viewer.view(now_s)
+        able = self._preparer.able(policy, view)
+        choice = decide(able, view)
+        if able is policy:
+            return choice
+        return replace(
+            choice, reason=f"{choice.reason}; {policy.name} is still being prepared for this ladder"
+        )
+
+    def prepare(self, stream: Stream) -> None:
+        """Begin to prepare for the viewers of a stream, before the first of them asks."""
+        now_s = self._now()
+        self.choose(Viewer("", stream, now_s), now_s)
 
     def decide(self, viewer: Viewer, now_s: float, *, obeyed: bool) -> Decision:
         """Decide now; with `obeyed` the viewer asked and will play it."""
-        policy = self._policy_of(viewer)
-        choice = decide(policy, viewer.view(now_s))
+        choice = self.choose(viewer, now_s)
         self._due.pop(viewer, None)
         decision = Decision(
             stream_id=viewer.stream.stream_id,
             viewer_id=viewer.viewer_id,
             place=choice.rung,
             rung=viewer.stream.ladder[choice.rung],
-            policy=policy.name,
+            policy=self._policy_of(viewer).name,
             reason=choice.reason,
             time_s=now_s,
         )

@@ -50,6 +50,7 @@ class DistributorStreams:
         refresh_s: How old an answer in use may get before it is asked for again, behind those who use it.
         vod_buffer_target_s: What players of VOD aim at holding.
         clock: Seconds that only grow.
+        learned: Is told of each stream that is new, or another than it was.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class DistributorStreams:
         refresh_s: float,
         vod_buffer_target_s: float,
         clock: Callable[[], float],
+        learned: Callable[[Stream], None],
     ) -> None:
         self._stub = pb_grpc.StreamServiceStub(channel)
         self._limit_count = limit_count
         self._refresh_s = refresh_s
         self._vod_buffer_target_s = vod_buffer_target_s
         self._clock = clock
+        self._learned = learned
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._asking: dict[str, asyncio.Task[Answer]] = {}
         self._at_once = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -117,6 +120,8 @@ class DistributorStreams:
             log.warning("ladder not refreshed", error=error.message, **{STREAM: stream_id})
         if stream and held and stream == held.stream:
             stream = held.stream  # viewers tell by identity that nothing changed
+        elif stream:
+            self._learned(stream)
         answer = Answer(stream=stream, failure=failure, asked_s=self._clock())
         self._hold(stream_id, answer)
         return answer
@@ -154,6 +159,7 @@ def read_stream(message: pb.Stream, *, vod_buffer_target_s: float) -> Stream:
             vod_buffer_target_s=vod_buffer_target_s,
         ),
         is_live=is_live,
+        duration_s=0.0 if is_live else message.duration_s,
     )
 
 

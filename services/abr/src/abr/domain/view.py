@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,8 @@ class View:
     last_drop_s: float | None
     """When it was last led to a lower rendition, on the clock of `now_s`."""
     is_live: bool
+    left_s: float | None = None
+    """Media that it has yet to fetch until the end; None: nobody knows, or there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +79,11 @@ class Policy(Protocol):
     def name(self) -> str: ...
 
     def choose(self, view: View) -> Choice: ...
+
+
+@runtime_checkable
+class Prepared(Policy, Protocol):
+    """A policy that rests on tables, which take long to work out and are shared by all viewers of a kind."""
+
+    def prepare(self, view: View) -> None:
+        """Work out what choosing needs for whoever has this ladder, cap, segment and buffer target."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from abr.domain.estimators import Forecast, TwoSpeed, fill_ratio, robust_forecast_bps
 from abr.domain.policies.bba import Bba
-from abr.domain.policies.outlook import Model, outlook_for
+from abr.domain.policies.outlook import SPREADS, Model, Outlook, outlook_for
 from abr.domain.view import Choice, View
 
 
@@ -47,11 +47,20 @@ class Foresight:
         fill = fill_ratio(view.downloads, view.ladder)
         return Forecast(rate_bps=forecast.rate_bps / fill, spread=forecast.spread)
 
-    def _foresee(self, view: View, forecast: Forecast, spread: float) -> Choice:
+    def prepare(self, view: View) -> None:
+        """Work out all outlooks that deciding for such a viewer rests on."""
+        for spread in SPREADS:
+            self._outlook(view, spread)
+
+    def _outlook(self, view: View, spread: float) -> Outlook:
         rates_bps = [rung.rate_bps for rung in view.ladder[: view.cap + 1]]
         segment_s = min(view.segment_s, view.buffer_target_s / 1.5)
-        outlook = outlook_for(rates_bps, segment_s, view.buffer_target_s, spread, self.model)
-        worths = outlook.worths(forecast.rate_bps / 1e6, view.buffer_s)
+        return outlook_for(rates_bps, segment_s, view.buffer_target_s, spread, self.model)
+
+    def _foresee(self, view: View, forecast: Forecast, spread: float) -> Choice:
+        rates_bps = [rung.rate_bps for rung in view.ladder[: view.cap + 1]]
+        left_count = None if view.left_s is None else round(view.left_s / view.segment_s)
+        worths = self._outlook(view, spread).worths(forecast.rate_bps / 1e6, view.buffer_s, left_count)
         if view.current is not None:
             from_bps = rates_bps[min(view.current, view.cap)]
             cost = self.model.change_cost / 1e6
