@@ -33,6 +33,8 @@ from support.abr import (
 )
 
 ASK: dict[str, Any] = {"recording_id": "film", "viewer_id": "ann"}
+PLENTY: dict[str, Any] = {"bandwidth": 90_000, "buffer_health": 100, "policy": "bba"}
+SIZES = ((426, 240), (854, 480), (1280, 720), (1920, 1080))
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -92,6 +94,27 @@ class TestSelectQuality:
         answer = await abr.SelectQuality(request)
         assert (answer.bitrate_label, answer.policy) == (label, "zone")
         assert "buffer health" in answer.reason
+
+    async def test_nobody_gets_more_pixels_than_are_shown(self, abr: Any, peer: StreamsPeer) -> None:
+        peer.streams["film"] = film(sizes=SIZES)
+        answer = await abr.SelectQuality(
+            pb.SelectQualityRequest(
+                **ASK, **PLENTY, viewport=pb.Viewport(width_pixels=700, height_pixels=900)
+            )
+        )
+        assert answer.resolution == "854x480"
+        again = await abr.SelectQuality(pb.SelectQualityRequest(**ASK, **PLENTY))
+        assert again.resolution == "854x480"  # the viewport is remembered
+        larger = pb.Viewport(width_pixels=2_000, height_pixels=1_100)
+        most = await abr.SelectQuality(pb.SelectQualityRequest(**ASK, **PLENTY, viewport=larger))
+        assert most.resolution == "1920x1080"
+
+    @pytest.mark.parametrize("side", [0, -1, 32_769])
+    async def test_a_viewport_outside_its_range_is_refused(self, abr: Any, side: int) -> None:
+        viewport = pb.Viewport(width_pixels=640, height_pixels=side)
+        error = await refused(abr.SelectQuality(pb.SelectQualityRequest(**ASK, **PLENTY, viewport=viewport)))
+        text = f"viewport.height_pixels is {side}: it must lie from 1 to 32,768, or leave viewport out"
+        assert str(error) == text
 
     async def test_an_answer_says_everything_of_the_rendition(self, abr: Any) -> None:
         answer = await abr.SelectQuality(

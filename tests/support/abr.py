@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from itertools import repeat
 from typing import Any
 
 import grpc
@@ -48,19 +49,21 @@ class StreamsPeer(api_grpc.StreamServiceServicer):
         return self.streams[request.stream_id]
 
 
-def film(names: Iterable[str] = RATES_BPS, **fields: Any) -> api.Stream:
-    """A VOD stream with qualities of these names, and audio."""
+def film(
+    names: Iterable[str] = RATES_BPS, *, sizes: Iterable[tuple[int, int]] = repeat((1280, 720)), **fields: Any
+) -> api.Stream:
+    """A VOD stream with qualities of these names and sizes, and audio."""
     variants = [
         api.Variant(
             variant_id=name.lower(),
             name=name,
             media="video",
-            width_pixels=1280,
-            height_pixels=720,
+            width_pixels=width_pixels,
+            height_pixels=height_pixels,
             frame_rate=30,
             peak_bps=RATES_BPS[name],
         )
-        for name in names
+        for name, (width_pixels, height_pixels) in zip(names, sizes, strict=False)
     ]
     audio = api.Variant(variant_id="audio", name="Audio", media="audio", peak_bps=128_000)
     values = {"stream_id": "film", "type": "vod", "status": "ended", "target_duration": 4}

@@ -10,6 +10,7 @@ from abr.domain.decision import decide
 from abr.domain.folding import take
 from abr.domain.policies import POLICIES
 from abr.domain.snapshot import heard_s, read_snapshot, write_snapshot
+from abr.domain.stream import Viewport
 from abr.domain.view import Choice
 from abr.domain.viewer import Viewer
 from support.adaptation import FILM, NOW_S, rung, sample, stream, viewer
@@ -22,6 +23,7 @@ def watching() -> Viewer:
         take(one, sample(msn * 4.0, msn=msn, buffer_s=20, top_bps=4_500_000, latency_s=0.05), NOW_S + 80)
     one.note_decision(Choice(rung=1, reason=""), NOW_S + 78, obeyed=False)
     one.policy = "zone"
+    one.note_question(NOW_S + 79, viewport=Viewport(1_280, 720))
     return one
 
 
@@ -32,6 +34,7 @@ def test_a_viewer_comes_back_as_it_was(watching: Viewer) -> None:
     assert back.view(now_s) == watching.view(now_s)
     assert back.experience == watching.experience
     assert (back.told, back.msn, back.policy) == (watching.told, watching.msn, watching.policy)
+    assert back.viewport == watching.viewport
 
 
 @pytest.mark.parametrize("policy", POLICIES)

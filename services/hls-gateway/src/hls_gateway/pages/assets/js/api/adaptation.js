@@ -29,12 +29,15 @@ import { recordingPath } from "./recordings.js";
 const DECISION_DEADLINE_MS = 1_500;
 
 /**
+ * @typedef {{viewerId: string, throughput_bps: number, buffer_s: number, viewport?: {width_pixels: number, height_pixels: number}}} Measured
+ * The viewport is in device pixels; none while nothing is shown.
+ *
  * @param {string} streamId
- * @param {{viewerId: string, throughput_bps: number, buffer_s: number}} measured
+ * @param {Measured} measured
  * @returns {Promise<Decision>}
  */
-export function selectQuality(streamId, { viewerId, throughput_bps, buffer_s }) {
-  const question = { viewer_id: viewerId, bandwidth: throughput_bps / 1_000, buffer_s };
+export function selectQuality(streamId, { viewerId, throughput_bps, buffer_s, viewport }) {
+  const question = { viewer_id: viewerId, bandwidth: throughput_bps / 1_000, buffer_s, viewport };
   return call("POST", `${recordingPath(streamId)}/abr/quality`, question, { deadline_ms: DECISION_DEADLINE_MS });
 }
 

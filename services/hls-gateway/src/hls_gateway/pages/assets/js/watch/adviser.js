@@ -25,7 +25,7 @@ export class Adviser extends EventTarget {
   }
 
   /**
-   * @param {{viewerId: string, throughput_bps: number, buffer_s: number}} measured
+   * @param {import("../api/adaptation.js").Measured} measured
    * @returns {Promise<Decision|null>} Null: there is no advice, and the player decides by itself.
    */
   async ask(measured) {

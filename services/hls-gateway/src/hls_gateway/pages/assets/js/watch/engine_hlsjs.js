@@ -34,6 +34,13 @@ const CMCD = { useHeaders: true };
 
 const SERVICE_UNAVAILABLE = 503;
 
+/** @returns {{width_pixels: number, height_pixels: number}|undefined} Where video is shown; undefined: it is not. */
+function viewportOf(video) {
+  if (!video?.clientWidth || !video.clientHeight) return undefined;
+  const pixels = (side) => Math.max(1, Math.round(side * devicePixelRatio));
+  return { width_pixels: pixels(video.clientWidth), height_pixels: pixels(video.clientHeight) };
+}
+
 export class HlsJsEngine extends EventTarget {
   #Hls;
   #hls;
@@ -157,7 +164,8 @@ export class HlsJsEngine extends EventTarget {
     if (!isNew || !throughput_bps || !this.#hls.autoLevelEnabled) return;
     this.#advised = frag.sn;
     const buffer_s = (this.#hls.mainForwardBufferInfo?.len ?? 0) + (part ?? frag).duration;
-    const decision = await this.#adviser.ask({ viewerId: this.viewerId, throughput_bps, buffer_s });
+    const viewport = viewportOf(this.#hls.media);
+    const decision = await this.#adviser.ask({ viewerId: this.viewerId, throughput_bps, buffer_s, viewport });
     this.#place = decision ? placeOf(decision, this.renditions) : -1;
     if (this.#place >= 0) this.#hls.nextAutoLevel = this.#place;
   }
