@@ -23,7 +23,8 @@ from chassis import errors
 from chassis.grpc_client import open_channel, peer_errors
 from chassis.grpc_server import serve
 from chassis.messaging import connect
-from distributor.bootstrap import SERVICES, build
+from distributor.bootstrap import SERVICES
+from distributor.bootstrap_room import build
 from distributor.config import DistributorConfig
 from support.distributor import (
     msns_of,

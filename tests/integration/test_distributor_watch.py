@@ -21,7 +21,8 @@ from chassis.messaging import connect
 from distributor.adapters.feeds import Tails
 from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import open_ledger_journal, stored_record
-from distributor.bootstrap import SERVICES, build
+from distributor.bootstrap import SERVICES
+from distributor.bootstrap_room import build
 from distributor.config import DistributorConfig
 from distributor.domain.entries import StoredRecord
 from distributor.mailbox import Mailbox

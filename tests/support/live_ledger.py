@@ -17,7 +17,8 @@ from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.messaging import connect
 from chassis.storage import ObjectStore, open_store
-from distributor.bootstrap import SERVICES, Room, build
+from distributor.bootstrap import SERVICES
+from distributor.bootstrap_room import Room, build
 from distributor.config import DistributorConfig
 from support.distributor import Writer, images, rendition
 
