@@ -107,6 +107,7 @@ class Playback:
             cap=len(self._ladder) - 1,
             last_drop_s=self._drop_s,
             is_live=False,
+            left_s=(self._video.segment_count - len(self._rungs)) * self._video.segment_s,
         )
 
     def _fetch(self, rung: int) -> None:

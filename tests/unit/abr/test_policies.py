@@ -82,6 +82,7 @@ def views(draw: st.DrawFn) -> View:
         ),
         stated_bps=draw(st.none() | st.floats(1000, 1e8)),
         last_drop_s=draw(st.none() | st.floats(0, 100)),
+        left_s=draw(st.none() | st.floats(0, 200)),
     )
 
 
@@ -164,6 +165,15 @@ def test_the_default_counts_what_segments_hold_and_not_only_what_their_rendition
     seen = view(current=4, buffer_s=15.0)
     assert POLICIES["default"].choose(replace(seen, downloads=lean)).rung == 5
     assert POLICIES["default"].choose(replace(seen, downloads=full)).rung < 4
+
+
+def test_the_default_spends_its_buffer_before_the_end() -> None:
+    slow = tuple(download(900, 60.0 + 4 * place) for place in range(8))
+    holding, last = view(buffer_s=24.0, downloads=slow), view(current=3, buffer_s=14.0, downloads=slow)
+    for seen, left_s in ((holding, 12.0), (last, 4.0)):
+        endless = POLICIES["default"].choose(seen).rung
+        assert POLICIES["default"].choose(replace(seen, left_s=3600.0)).rung == endless
+        assert POLICIES["default"].choose(replace(seen, left_s=left_s)).rung == endless + 1
 
 
 def test_the_default_leaves_it_to_the_buffer_where_forecasts_miss() -> None:

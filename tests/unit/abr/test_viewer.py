@@ -149,6 +149,22 @@ class TestSamples:
         assert one.view(NOW_S).stated_bps == 1
 
 
+class TestLeft:
+    def test_what_is_left_of_a_recording_is_reckoned_from_its_segments(self) -> None:
+        one = viewer(stream(duration_s=40.0))
+        assert one.view(NOW_S).left_s is None
+        taking(one, sample(1, msn=0), sample(2, msn=1), sample(3, msn=2))
+        assert one.view(NOW_S + 3).left_s == pytest.approx(40 - 3 * SEGMENT_S)
+        shorter = viewer(stream(duration_s=40.0))
+        taking(shorter, sample(1, msn=2, duration_s=3.5))
+        assert shorter.view(NOW_S + 1).left_s == pytest.approx(40 - 3 * 3.5)
+
+    def test_beyond_the_end_and_where_there_is_none_nobody_knows(self) -> None:
+        for one in (viewer(stream(duration_s=8.0)), viewer()):
+            taking(one, sample(1, msn=1))
+            assert one.view(NOW_S + 1).left_s is None
+
+
 class TestDecisions:
     def test_only_another_one_is_news(self) -> None:
         one = viewer()

@@ -29,6 +29,8 @@ class Stream:
     buffer_target_s: float
     """Media that a player aims at holding; above 0."""
     is_live: bool
+    duration_s: float = 0.0
+    """All of its media; 0: unknown, or still growing."""
     places: Mapping[str, int] = field(init=False, repr=False)
     """Places in the ladder by rendition id."""
 

@@ -8,6 +8,7 @@ policy could win.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from abr.domain.estimators import reckon_buffer
 from abr.domain.history import History
@@ -169,7 +170,7 @@ class Viewer:
 
     def view(self, now_s: float) -> View:
         """Show what is known to a policy."""
-        stream = self.stream
+        stream, downloads = self.stream, self._downloads()
         return View(
             now_s=now_s,
             ladder=stream.ladder,
@@ -177,11 +178,12 @@ class Viewer:
             buffer_s=self.buffer_s(now_s),
             buffer_target_s=self.target_s,
             segment_s=stream.segment_s,
-            downloads=self._downloads(),
+            downloads=downloads,
             stated_bps=self.stated_bps or None,
             cap=self._cap(),
             last_drop_s=self.last_drop_s or None,
             is_live=stream.is_live,
+            left_s=self._left_s(downloads),
         )
 
     def resume(self, now_s: float) -> None:
@@ -192,6 +194,14 @@ class Viewer:
         stream = self.stream
         cap = stream.carried(self.top_bps) if self.top_bps else stream.top
         return min(cap, stream.covering(self.viewport)) if self.viewport else cap
+
+    def _left_s(self, downloads: Sequence[Download]) -> float | None:
+        """Reckon what is left to fetch of a recording, if its segments are as long as the newest ones are."""
+        known_s = [download.duration_s for download in downloads if download.duration_s > 0]
+        if self.msn < 0 or not self.stream.duration_s or not known_s:
+            return None
+        left_s = self.stream.duration_s - (self.msn + 1) * sum(known_s) / len(known_s)
+        return left_s if left_s > 0 else None
 
     def _downloads(self) -> tuple[Download, ...]:
         downloads = self.history.downloads()

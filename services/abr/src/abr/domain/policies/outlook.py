@@ -9,11 +9,12 @@ in the literature, Fugu's controller is the nearest (Yan et al., NSDI 2020, sect
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +74,26 @@ class Outlook:
         self._middle = sum(map(math.log, scene.rates_mbps)) / len(scene.rates_mbps)
         places = [place / (model.buffers_count - 1) for place in range(model.buffers_count)]
         self._buffers_s = [scene.target_s * place**1.5 for place in places]
-        self._worths = self._iterate()
+        self._tables = [[_flat(rows) for rows in worths] for worths in self._iterate()]
+        """By segments left, less one, and rung."""
 
-    def worths(self, rate_mbps: float, buffer_s: float) -> list[float]:
-        """Look up what each rung is worth, before the cost of changing to it."""
+    def worths(self, rate_mbps: float, buffer_s: float, left_count: int | None = None) -> list[float]:
+        """Look up what each rung is worth, before the cost of changing to it.
+
+        Args:
+            rate_mbps: The forecast.
+            buffer_s: What the player holds.
+            left_count: Segments that it has yet to fetch; None: no end is in sight.
+        """
         level, up = self._level(math.log(rate_mbps))
         place, on = self._place(buffer_s)
+        width = len(self._buffers_s)
+        low, high = level * width + place, (level + 1) * width + place
+        known = self._tables[-1 if left_count is None else min(max(left_count, 1), len(self._tables)) - 1]
         return [
-            (1 - up) * ((1 - on) * low[place] + on * low[place + 1])
-            + up * ((1 - on) * high[place] + on * high[place + 1])
-            for low, high in ((rows[level], rows[level + 1]) for rows in self._worths)
+            (1 - up) * ((1 - on) * table[low] + on * table[low + 1])
+            + up * ((1 - on) * table[high] + on * table[high + 1])
+            for table in known
         ]
 
     def _level(self, log_rate: float) -> tuple[int, float]:
@@ -99,21 +110,21 @@ class Outlook:
             self._buffers_s[place + 1] - self._buffers_s[place]
         )
 
-    def _iterate(self) -> Worths:
-        """Value iteration, as many segments ahead as are worth looking at."""
+    def _iterate(self) -> Iterator[Worths]:
+        """Value iteration: with one segment left, with two, up to as many as are worth looking at."""
         scene, model = self._scene, self._model
         branches = [
             [self._fetch(rate, level) for level in range(self._levels_count)] for rate in scene.rates_mbps
         ]
         nothing = [0.0] * model.buffers_count
-        kept = worths = [[nothing] * self._levels_count for _ in scene.rates_mbps]
+        kept: Worths = [[nothing] * self._levels_count for _ in scene.rates_mbps]
         for _ in range(min(max(round(model.look_ahead_s / scene.segment_s), 4), 12)):
             worths = [
                 [_expect(fetch, rows) for fetch in fetches]
                 for fetches, rows in zip(branches, kept, strict=True)
             ]
+            yield worths
             kept = self._choose(worths)
-        return worths
 
     def _fetch(self, rate_mbps: float, level: int) -> _Fetch:
         """Tell what comes of fetching a rung at a forecast: for each factor, and from each buffer."""
@@ -170,6 +181,10 @@ def _expect(fetch: _Fetch, rows: list[list[float]]) -> list[float]:
     return totals
 
 
+def _flat(rows: list[list[float]]) -> array[float]:
+    return array("f", chain.from_iterable(rows))
+
+
 def _better(rows: list[list[float]], others: list[list[float]], cost: float) -> list[list[float]]:
     """Take the other rung's worth where it is better even at the cost of changing to it."""
     return [
@@ -187,7 +202,7 @@ def outlook_for(
 ) -> Outlook:
     """Find the outlook for a ladder and a player, or make it: some 50 ms once, and 50 KB."""
     scene = Scene(
-        rates_mbps=tuple(float(f"{rate / 1e6:.2g}") for rate in rates_bps),
+        rates_mbps=tuple(float(f"{rate / 1e6:.3g}") for rate in rates_bps),
         segment_s=max(round(2 * segment_s) / 2, 0.5),
         target_s=max(round(target_s), 1.0),
         spread=min(SPREADS, key=lambda known: abs(math.log(known / spread))),
