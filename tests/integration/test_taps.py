@@ -6,12 +6,13 @@ import asyncio
 import ssl
 import subprocess
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
+from aiohttp import web
 
 from chassis.errors import InvalidArgument, Unavailable
 from chassis.lifecycle import end_tasks
@@ -33,7 +34,7 @@ ENOUGH_BYTES = 100_000
 
 
 @pytest.fixture
-def web() -> Iterator[ScriptedHttp]:
+def scripted() -> Iterator[ScriptedHttp]:
     server = ScriptedHttp("web")
     try:
         yield server
@@ -51,38 +52,40 @@ async def ask(proxy_url: str, request: bytes) -> bytes:
     return answer
 
 
-async def test_private_host_is_refused_by_the_guard(web: ScriptedHttp) -> None:
+async def test_private_host_is_refused_by_the_guard(scripted: ScriptedHttp) -> None:
     async with http_guard(allow_private=False) as proxy_url:
         for request in (
-            f"GET http://127.0.0.1:{web.port}/a HTTP/1.1",
-            f"CONNECT localhost:{web.port} HTTP/1.1",
+            f"GET http://127.0.0.1:{scripted.port}/a HTTP/1.1",
+            f"CONNECT localhost:{scripted.port} HTTP/1.1",
         ):
             answer = await ask(proxy_url, f"{request}\r\nhost: x\r\n\r\n".encode())
             assert answer.startswith(b"HTTP/1.1 403")
-    assert web.requests == []
+    assert scripted.requests == []
 
 
-async def test_public_host_is_asked_for_what_was_named(web: ScriptedHttp) -> None:
-    web.scripts["/a/b.ts"] = lambda _: Response(body=b"media")
+async def test_public_host_is_asked_for_what_was_named(scripted: ScriptedHttp) -> None:
+    scripted.scripts["/a/b.ts"] = lambda _: Response(body=b"media")
     async with http_guard(allow_private=True) as proxy_url:
-        request = f"GET http://127.0.0.1:{web.port}/a/b.ts?c=d HTTP/1.1\r\nhost: x\r\nproxy-secret: y\r\n\r\n"
+        request = (
+            f"GET http://127.0.0.1:{scripted.port}/a/b.ts?c=d HTTP/1.1\r\nhost: x\r\nproxy-secret: y\r\n\r\n"
+        )
         answer = await ask(proxy_url, request.encode())
     assert answer.endswith(b"media")
-    (arrived,) = web.requests
+    (arrived,) = scripted.requests
     assert arrived.path == "/a/b.ts?c=d"
     assert "proxy-secret" not in arrived.headers
 
 
 @pytest.mark.parametrize("allow_private", [False, True])
 async def test_ffmpeg_asks_the_guard_for_what_a_playlist_names(
-    web: ScriptedHttp, tmp_path: Path, *, allow_private: bool
+    scripted: ScriptedHttp, tmp_path: Path, *, allow_private: bool
 ) -> None:
     """The playlist comes from elsewhere; the segment that it names lies inside our networks."""
     playlist = tmp_path / "index.m3u8"
     playlist.write_text(
-        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:{web.port}/secret.ts\n#EXT-X-ENDLIST\n"
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:{scripted.port}/secret.ts\n#EXT-X-ENDLIST\n"
     )
-    source = parse_pull_url(f"http://127.0.0.1:{web.port}/index.m3u8")
+    source = parse_pull_url(f"http://127.0.0.1:{scripted.port}/index.m3u8")
     script = write_url_script(source, f"file:{playlist}").replace(b"'http,", b"'file,http,")
     async with http_guard(allow_private=allow_private) as proxy_url:
         command = build_script_command(
@@ -91,20 +94,20 @@ async def test_ffmpeg_asks_the_guard_for_what_a_playlist_names(
         await asyncio.to_thread(
             subprocess.run, command, input=script, capture_output=True, check=False, timeout=30
         )
-    assert {request.path for request in web.requests} == ({"/secret.ts"} if allow_private else set())
+    assert {request.path for request in scripted.requests} == ({"/secret.ts"} if allow_private else set())
 
 
-async def test_tap_hands_on_what_stands_at_a_url(web: ScriptedHttp, tmp_path: Path) -> None:
+async def test_tap_hands_on_what_stands_at_a_url(scripted: ScriptedHttp, tmp_path: Path) -> None:
     film = small_film(tmp_path, seconds=2).read_bytes()
-    web.scripts["/film.mp4"] = lambda _: Response(body=film)
-    tap = UrlTap(TapSettings(allow_private=True), FFMPEG, f"http://127.0.0.1:{web.port}/film.mp4")
+    scripted.scripts["/film.mp4"] = lambda _: Response(body=film)
+    tap = UrlTap(TapSettings(allow_private=True), FFMPEG, f"http://127.0.0.1:{scripted.port}/film.mp4")
     data = b"".join([piece async for piece in tap.pieces()])
     assert sum(packet.stream.type == "video" for packet in packets(data)) == 60
 
 
-async def test_source_that_cannot_be_had_is_told_without_its_password(web: ScriptedHttp) -> None:
-    web.scripts["/film.mp4"] = lambda _: Response(status=404)
-    url = f"http://me:secret@127.0.0.1:{web.port}/film.mp4"
+async def test_source_that_cannot_be_had_is_told_without_its_password(scripted: ScriptedHttp) -> None:
+    scripted.scripts["/film.mp4"] = lambda _: Response(status=404)
+    url = f"http://me:secret@127.0.0.1:{scripted.port}/film.mp4"
     with pytest.raises(Unavailable, match="cannot be had") as caught:
         async for _ in UrlTap(TapSettings(allow_private=True), FFMPEG, url).pieces():
             pass
@@ -207,6 +210,65 @@ async def test_a_camera_behind_tls_is_spoken_to_if_its_certificate_is_trusted(
             writer.close()
         with pytest.raises(Unavailable, match="certificate is not trusted"):
             await tap_once(url.url)
+
+
+FILM_PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
+
+
+@asynccontextmanager
+async def https_server(certificate: Path, files: Mapping[str, bytes], asked: list[str]) -> AsyncIterator[str]:
+    """Serve files behind TLS for the time of a block, and note what is asked for; yields the server's URL."""
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=files[request.path])
+
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate)
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=served).start()
+    try:
+        yield f"https://localhost:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_https_is_pulled_if_the_certificate_is_trusted(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/film.mp4": small_film(tmp_path, seconds=2).read_bytes()}
+    async with https_server(certificate, files, []) as url:
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await tap_once(f"{url}/film.mp4")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # as an operator adds an authority of his own
+        tap = UrlTap(TapSettings(allow_private=True, silence_s=5), FFMPEG, f"{url}/film.mp4")
+        data = b"".join([piece async for piece in tap.pieces()])
+    assert sum(packet.stream.type == "video" for packet in packets(data)) == 60
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_what_a_playlist_names_by_https_must_be_trusted_too(
+    scripted: ScriptedHttp,
+    certificate: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_trusted: bool,
+) -> None:
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    files = {"/film.mp4": small_film(tmp_path, seconds=2).read_bytes()}
+    asked: list[str] = []
+    async with https_server(certificate, files, asked) as url:
+        playlist = FILM_PLAYLIST.format(f"{url}/film.mp4").encode()
+        scripted.scripts["/index.m3u8"] = lambda _: Response(body=playlist)
+        tapped = tap_once(f"http://127.0.0.1:{scripted.port}/index.m3u8")
+        with nullcontext() if is_trusted else pytest.raises(Unavailable):
+            await tapped
+    assert set(asked) == ({"/film.mp4"} if is_trusted else set())
 
 
 async def tap_once(url: str, *, allow_private: bool = True) -> None:

@@ -52,6 +52,22 @@ def test_what_comes_by_http_comes_through_the_proxy_and_in_real_time() -> None:
     assert "-re" in command[: command.index("-i")]
 
 
+def test_what_a_playlist_names_is_verified_by_those_whom_the_system_trusts() -> None:
+    trust = {"SSL_CERT_FILE": "/etc/ours.crt"}
+    command = build_script_command(
+        "ffmpeg", "pipe:5", progress_url="pipe:9", container="mpegts", proxy_url="http://proxy", trust=trust
+    )
+    assert command[:5] == [
+        "env",
+        "http_proxy=http://proxy",
+        "no_proxy=",
+        "SSL_CERT_FILE=/etc/ours.crt",
+        "ffmpeg",
+    ]
+    url = "https://camera/index.m3u8"
+    assert b"option tls_verify '1'" in write_url_script(parse_pull_url(url), url)
+
+
 def test_the_script_of_a_listener_holds_its_passphrase() -> None:
     assert write_listener_script(7000, passphrase="it's a secret").decode() == LISTENER.lstrip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class UrlTap:
                     progress_url=progress_url,
                     container=self.demuxer,
                     proxy_url=place.proxy_url,
+                    trust=_system_trust(),
                 )
 
             script = Script(text=write_url_script(url, place.url), secrets=(url.url, place.url))
@@ -162,6 +164,13 @@ class SrtListener:
             )
 
         return _pieces(build, self._settings.limits, script)
+
+
+def _system_trust() -> dict[str, str]:
+    """Name whom the system trusts; an ffmpeg built elsewhere would look where its builder had them."""
+    paths = ssl.get_default_verify_paths()
+    found = {"SSL_CERT_FILE": paths.cafile, "SSL_CERT_DIR": paths.capath}
+    return {name: path for name, path in found.items() if path}
 
 
 async def _pieces(build: _Build, limits: ProcessLimits, script: Script = Script()) -> AsyncGenerator[bytes]:

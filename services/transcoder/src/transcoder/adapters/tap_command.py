@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from transcoder.adapters.ffmpeg_command import GLOBAL_FLAGS
 from transcoder.domain.pull_url import PullUrl
@@ -23,6 +24,8 @@ _HTTP: Options = {
     # what a playlist may name, and no other playlist formats
     "format_whitelist": "hls,mpegts,mov,aac,mp3,ac3,eac3,flv,matroska",
 }
+# What a playlist names is verified too, though it inherits no option: that is the default of ffmpeg 9.
+_HTTPS: Options = {**_HTTP, "tls_verify": "1"}
 # TLS ends before ffmpeg; see `stream_guard`.
 _RTMP: Options = {"protocol_whitelist": "rtmp,tcp", "format_whitelist": "flv", "rw_timeout": _TIMEOUT_US}
 _RTSP: Options = {
@@ -39,7 +42,7 @@ _SRT: Options = {
 }
 _OPTIONS: Mapping[str, Options] = {
     "http": _HTTP,
-    "https": _HTTP,
+    "https": _HTTPS,
     "rtmp": _RTMP,
     "rtmps": _RTMP,
     "rtsp": _RTSP,
@@ -65,7 +68,13 @@ def choose_container(url: str) -> str:
 
 
 def build_script_command(
-    ffmpeg_path: str, output_url: str, *, progress_url: str, container: str, proxy_url: str = ""
+    ffmpeg_path: str,
+    output_url: str,
+    *,
+    progress_url: str,
+    container: str,
+    proxy_url: str = "",
+    trust: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Hand on what a script on stdin names.
 
@@ -75,11 +84,13 @@ def build_script_command(
         progress_url: Where it tells how far it is.
         container: As `choose_container` names it.
         proxy_url: All HTTP goes through it. What comes so comes in bursts, and is handed on in real time.
+        trust: By whom the certificates of HTTPS servers must be signed, as OpenSSL's variables.
     """
-    # The environment, not -http_proxy: what a playlist names would not always inherit the option.
-    environment = ("env", f"http_proxy={proxy_url}", "no_proxy=") if proxy_url else ()
+    # The environment, not options: what a playlist names would not always inherit them.
+    proxy = (f"http_proxy={proxy_url}", "no_proxy=") if proxy_url else ()
+    variables = (*proxy, *(f"{name}={value}" for name, value in trust.items()))
     return [
-        *(*environment, ffmpeg_path, *GLOBAL_FLAGS, "-progress", progress_url),
+        *(*(("env", *variables) if variables else ()), ffmpeg_path, *GLOBAL_FLAGS, "-progress", progress_url),
         *(*(("-re",) if proxy_url else ()), *_SCRIPT, *_TRACKS),
         *(*_CONTAINERS[container], output_url),
     ]
