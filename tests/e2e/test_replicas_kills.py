@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(900)]
 VIEWERS_COUNT = 200
 ON_S = 90.0  # how long a shared machine may take to go on
 QUIET_S = 10.0
-LOOK_S = 6.0  # viewers are looked at for so long behind a death that nobody should notice
 LEDGER = "WEIR_TIMELINE"
+RETURN_S = 1.0  # a publisher that was sent away tries again after half a second
 # DESIGN section 5: how long viewers of the edge may see nothing new, seconds.
 ALLOWED_S = {"owner": 5.0, "gateway": 1.5, "graceful": 1.0, "unseen": 0.0}
 SERVICES = ("distributor", "abr", "hls-gateway", "transcoder")
@@ -86,43 +86,62 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
         _tell(f"two hundred viewers: {viewers.tell()}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What this machine makes viewers wait while nothing happens, seconds."""
+
+    pause_s: float
+    """Without new parts at the edge."""
+    stall_s: float
+    """Of any player."""
+    begin_s: float
+    """From a publisher's start to the first part that can be seen."""
+
+
 @pytest.fixture(scope="module")
-def usual_s(crowd: Crowd) -> float:
-    """The longest that viewers of the edge see nothing new while nothing happens."""
+def usual(crowd: Crowd) -> Usual:
+    since = time.monotonic()
+    stream = crowd.suite.create("fresh")
+    with crowd.suite.publish(stream):
+        while crowd.suite.status_of("/hls/fresh/master.m3u8") != 200:
+            assert time.monotonic() < since + ON_S, "nothing begins"
+            time.sleep(0.05)
+    begin_s = time.monotonic() - since
+    crowd.suite.do("fresh", "stop")
     since = time.monotonic()
     time.sleep(QUIET_S)
-    usual_s = crowd.edge.longest_pause_s(since)
-    stall_s = crowd.longest_stall_s(since)
-    _tell(f"nothing happens: {usual_s:.1f} s without new parts at the edge, longest stall {stall_s:.1f} s")
-    return usual_s
+    usual = Usual(
+        pause_s=crowd.edge.longest_pause_s(since), stall_s=crowd.longest_stall_s(since), begin_s=begin_s
+    )
+    _tell(
+        f"nothing happens: {usual.pause_s:.1f} s without new parts at the edge, longest stall"
+        f" {usual.stall_s:.1f} s; a new stream begins within {usual.begin_s:.1f} s"
+    )
+    return usual
 
 
 @contextmanager
-def told(crowd: Crowd, what: str, allowed_s: float, usual_s: float) -> Iterator[None]:
+def told(crowd: Crowd, what: str, allowed_s: float, usual: Usual) -> Iterator[None]:
     """Print what a deed cost viewers, and hold it against what may be; the block lasts until all is well."""
     since, before = time.monotonic(), len(crowd.troubles)
     yield
     pause_s, stall_s = crowd.edge.longest_pause_s(since), crowd.longest_stall_s(since)
     _tell(
-        f"{what}: {pause_s:.1f} s without new parts at the edge (at most {allowed_s:g} s more than usual,"
-        f" {usual_s:.1f} s), longest stall of {VIEWERS_COUNT} players {stall_s:.1f} s,"
-        f" {len(crowd.troubles) - before} requests tried again"
+        f"{what}: {pause_s:.1f} s without new parts at the edge (allowed {allowed_s:.1f} s, usual"
+        f" {usual.pause_s:.1f} s), longest stall of {VIEWERS_COUNT} players {stall_s:.1f} s (usual"
+        f" {usual.stall_s:.1f} s), {len(crowd.troubles) - before} requests tried again"
     )
-    assert pause_s <= allowed_s + _usual(usual_s)
-    assert stall_s <= allowed_s + _usual(usual_s)
+    # What this machine makes viewers wait anyway may come twice: it was looked at but briefly.
+    assert pause_s <= allowed_s + 2 * usual.pause_s
+    assert stall_s <= allowed_s + 2 * max(usual.pause_s, usual.stall_s)
     assert crowd.viewers.failures == []
-
-
-def _usual(usual_s: float) -> float:
-    """Allow what this machine makes viewers wait anyway, and as much again: it was looked at but briefly."""
-    return 2 * usual_s
 
 
 def _tell(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def test_everything_is_restarted_in_turn_and_no_request_fails(crowd: Crowd, usual_s: float) -> None:
+def test_everything_is_restarted_in_turn_and_no_request_fails(crowd: Crowd, usual: Usual) -> None:
     stack, before = crowd.suite.stack, len(crowd.troubles)
     with calling(crowd.suite, "live") as calls:
         for name in EVERYTHING:
@@ -134,23 +153,25 @@ def test_everything_is_restarted_in_turn_and_no_request_fails(crowd: Crowd, usua
             )
         crowd.edge.wait_segments(2, ON_S)
         crowd.viewers.wait_playing(2, ON_S)
-    _tell(f"{calls.count} calls of the API, {len(calls.failures)} failed; usual pause {usual_s:.1f} s")
+    _tell(f"{calls.count} calls of the API, {len(calls.failures)} failed; usual pause {usual.pause_s:.1f} s")
     assert calls.failures == []
     assert crowd.troubles[before:] == []
 
 
-def test_an_owner_that_is_stopped_hands_over(crowd: Crowd, usual_s: float) -> None:
+def test_an_owner_that_is_stopped_hands_over(crowd: Crowd, usual: Usual) -> None:
     suite, (epoch, owner) = crowd.suite, crowd.suite.owner(crowd.live)
-    with told(crowd, f"owner {owner} SIGTERM", ALLOWED_S["graceful"] + 1, usual_s):
+    allowed_s = max(ALLOWED_S["graceful"], usual.begin_s) + RETURN_S
+    with told(crowd, f"owner {owner} SIGTERM", allowed_s, usual):
         suite.stack.hold(owner)
         suite.wait_owner(crowd.live, epoch, ON_S)
         crowd.edge.wait_segments(2, ON_S)
     suite.stack.release(owner)
 
 
-def test_an_owner_that_is_killed_is_replaced(crowd: Crowd, usual_s: float) -> None:
+def test_an_owner_that_is_killed_is_replaced(crowd: Crowd, usual: Usual) -> None:
     suite, (epoch, owner) = crowd.suite, crowd.suite.owner(crowd.live)
-    with told(crowd, f"owner {owner} SIGKILL", ALLOWED_S["owner"], usual_s):
+    allowed_s = max(ALLOWED_S["owner"], usual.begin_s + RETURN_S)
+    with told(crowd, f"owner {owner} SIGKILL", allowed_s, usual):
         pid = suite.stack.kill(owner)
         suite.wait_owner(crowd.live, epoch, ON_S)
         crowd.edge.wait_segments(2, ON_S)
@@ -158,18 +179,18 @@ def test_an_owner_that_is_killed_is_replaced(crowd: Crowd, usual_s: float) -> No
 
 
 @pytest.mark.parametrize("name", [f"{kind}{number}" for kind in SERVICES[:3] for number in ("", "-2")])
-def test_death_of_a_replica_is_no_longer_than_allowed(crowd: Crowd, usual_s: float, name: str) -> None:
+def test_death_of_a_replica_is_no_longer_than_allowed(crowd: Crowd, usual: Usual, name: str) -> None:
     allowed_s = ALLOWED_S["gateway" if name.startswith("hls") else "unseen"] + (
         1.0 if name.startswith("distributor") else 0.0
     )
-    with told(crowd, f"{name} SIGKILL", allowed_s, usual_s):
+    with told(crowd, f"{name} SIGKILL", allowed_s, usual):
         pid = crowd.suite.stack.kill(name)
         crowd.suite.stack.wait_restarted(name, pid)
         crowd.edge.wait_segments(2, ON_S)
         crowd.viewers.wait_playing(1, ON_S)
 
 
-def test_no_viewer_notices_the_death_of_the_nats_leader(crowd: Crowd, usual_s: float) -> None:
+def test_no_viewer_notices_the_death_of_the_nats_leader(crowd: Crowd, usual: Usual) -> None:
     before, breaks = len(crowd.troubles), crowd.edge.breaks
     leader = crowd.ledger_leader()
     pid = crowd.suite.stack.kill(leader)
@@ -184,7 +205,7 @@ def test_no_viewer_notices_the_death_of_the_nats_leader(crowd: Crowd, usual_s: f
     )
     assert crowd.troubles[before:] == []
     assert (crowd.edge.breaks, crowd.edge.gaps_count) == (breaks, 0)
-    assert usual_s >= 0
+    assert crowd.longest_stall_s(since) <= 2 * max(usual.pause_s, usual.stall_s)
 
 
 def test_what_was_announced_is_served_by_every_gateway(crowd: Crowd) -> None:

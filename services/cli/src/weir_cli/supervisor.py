@@ -11,8 +11,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-import aiohttp
-
+from weir_cli.door import drain, wait_admitted
 from weir_cli.health import wait_healthy
 from weir_cli.logs import Journal
 from weir_cli.plan import START_ORDER, STOP_ORDER, Kind, Plan, Process
@@ -20,8 +19,6 @@ from weir_cli.process import RunningProcess, start_process
 
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 15.0
-DRAIN_TIMEOUT_S = 2.0
-DRAIN_INTERVAL_S = 0.1
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 # A process that lived so long was well: its next failure is a new story.
@@ -90,10 +87,11 @@ class Supervisor:
         await self._keepers[name]
 
     async def release(self, name: str) -> None:
-        """Start a held process again and wait until it is healthy."""
+        """Start a held process again, and wait until it is healthy and the door sends requests to it."""
         (process,) = (process for process in self._plan.processes if process.name == name)
         self._held.discard(name)
         await self._start_all([process])
+        await wait_admitted(self._plan.admin, process)
 
     def _hold_all(self) -> None:
         self._held.update(process.name for process in self._plan.processes)
@@ -159,25 +157,9 @@ class Supervisor:
         if running is None or not running.is_running:
             return
         if process.kind is Kind.ENVOY:
-            await _drain(self._plan)
+            await drain(self._plan.admin)
         await running.stop(self._stop_grace_s)
 
 
 def _ending(code: int) -> str:
     return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-
-
-async def _drain(plan: Plan) -> None:
-    """Let Envoy finish what it has begun, while new requests are told to go elsewhere."""
-    admin = f"http://{plan.admin}"
-    with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-        async with asyncio.timeout(DRAIN_TIMEOUT_S), aiohttp.ClientSession() as session:
-            for command in ("/healthcheck/fail", "/drain_listeners?graceful&skip_exit"):
-                await (await session.post(admin + command)).read()
-            while await _active_requests(session, admin) > 0:  # noqa: ASYNC110 - Envoy has no event
-                await asyncio.sleep(DRAIN_INTERVAL_S)
-
-
-async def _active_requests(session: aiohttp.ClientSession, admin: str) -> int:
-    async with session.get(f"{admin}/stats?filter=http.public.downstream_rq_active$") as response:
-        return int((await response.text()).rpartition(":")[2] or 0)

@@ -13,7 +13,8 @@ from transcoder.live.ports import HeadProber
 
 # A publisher that sends both picture and sound has begun both by then; one that sends only one never will.
 ONE_TRACK_S = 3.0
-_LOOK_AFTER_S = 0.4
+# Fifteen pictures, from which a rate can be told, last 0.63 s at 24 a second: a look before that is in vain.
+_LOOK_AFTER_S = 0.65
 _LOOK_AFTER_BYTES = 512 * 1024
 _TOO_SHORT = "HEAD_TOO_SHORT"
 
