@@ -116,6 +116,11 @@ def test_a_session_is_found_however_it_is_written(query: bytes) -> None:
     assert find_session_id(b"i=3f2a&CMCD=" + query + b"&x=1") == "abc"
 
 
+@pytest.mark.parametrize("header", [b'sid="abc",sf=h', b'cid="x",sid="abc"', b'sid="abc"'])
+def test_a_session_is_found_wherever_in_a_header_it_stands(header: bytes) -> None:
+    assert find_session_id(find_cmcd({b"cmcd-session": header}, b"")) == "abc"
+
+
 @pytest.mark.parametrize("query", [b"", b"bl%3D1", b"x-sid%3D%22abc%22", b"sid%3Dabc", b"sid%3D%22%22"])
 def test_no_session_is_found_where_none_is_said(query: bytes) -> None:
     assert find_session_id(b"CMCD=" + query) == ""

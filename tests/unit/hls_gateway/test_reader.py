@@ -84,6 +84,35 @@ def test_what_is_remembered_is_what_would_be_read(pieces: list[bytes]) -> None:
     assert (reader.refusal is None) == (plain_reader.refusal is None)
 
 
+USUAL = b'GET /hls/a.m3u8?CMCD=bl%3D1 HTTP/1.1\r\nHost: x\r\nUser-Agent: a b\r\nX-Id: 7,"8"\r\n\r\n'
+MISCHIEF = st.one_of(
+    st.binary(min_size=1, max_size=2),
+    st.sampled_from(
+        [b" ", b"\t", b":", b"#", b"\n", b"\r", b"\r\n", b"\r\n ", b"\x00", b"\x7f", b"\xff", b"\r\nX:"]
+    ),
+    st.sampled_from([b"\r\nHost: y", b"\r\nContent-Length: 4", b"\r\nConnection: close", b"\r\nExpect: 1"]),
+    st.just(b"\r\nTransfer-Encoding: chunked"),
+)
+
+
+@settings(max_examples=500)
+@given(st.integers(0, len(USUAL)), st.integers(0, 3), MISCHIEF)
+def test_what_is_read_at_a_glance_is_what_the_parser_reads(at: int, lost: int, damage: bytes) -> None:
+    """Byte by byte nothing is read at a glance; a reader that read this before remembers it."""
+    damaged = USUAL[:at] + damage + USUAL[at + lost :]
+    parsed, parser = read(*(bytes([byte]) for byte in damaged), limits=Limits())
+    for before in ((), (USUAL,)):
+        requests, reader = read(*before, damaged, limits=Limits())
+        assert requests[len(before) :] == parsed
+        assert (reader.finished, reader.in_request) == (parser.finished, parser.in_request)
+        assert (reader.refusal is None) == (parser.refusal is None)
+
+
+def test_a_usual_head_beyond_the_limits_is_refused() -> None:
+    assert refusal(USUAL.replace(b"a.m3u8", b"a" * 200)) == (414, "TARGET_TOO_LONG")
+    assert refusal(USUAL.replace(b"a b", b"a" * 1000)) == (431, "HEAD_TOO_LARGE")
+
+
 def test_a_request_is_read_whole() -> None:
     (request,), reader = read(b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nRaNgE: bytes=0-1\r\nX: 1\r\nX: 2\r\n\r\n")
     assert request == Request(

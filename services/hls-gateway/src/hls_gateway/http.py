@@ -38,6 +38,7 @@ from hls_gateway.http_errors import (
 from hls_gateway.http_held import HeldHint, HeldReload
 from hls_gateway.http_pages import Pages
 from hls_gateway.routes import (
+    NOTHING_ASKED,
     MediaRoute,
     PageRoute,
     PlaylistRoute,
@@ -59,6 +60,7 @@ from hls_gateway.webserver.server import Site
 
 # How long another gateway may have known what this one has not heard of.
 _NEWS_S = 1.0
+_READING = frozenset({b"GET", b"HEAD"})
 
 _PREFLIGHT = Response(
     HTTPStatus.NO_CONTENT,
@@ -105,7 +107,7 @@ class GatewaySite:
 
     def answer(self, request: Request) -> Answer:
         """Answer a request, at once if it can be."""
-        if request.method not in {b"GET", b"HEAD"}:
+        if request.method not in _READING:
             return _PREFLIGHT if request.method == b"OPTIONS" else method_response(request.method)
         path, _, query = request.target.partition(b"?")
         try:
@@ -116,17 +118,18 @@ class GatewaySite:
                 return self._probe(route)
         except WeirError as error:
             return refused(request, error)
-        return self._audience.count(request, route, query, self._stream_answer(request, route, query))
+        try:
+            answer = self._stream_answer(request, route, query)
+        except WeirError as error:
+            answer = refused(request, error)
+        return self._audience.count(request, route, query, answer)
 
     def _stream_answer(self, request: Request, route: StreamRoute, query: bytes) -> Answer:
-        try:
-            if isinstance(route, PlaylistRoute):
-                return self._playlist(request, route, self._playlist_query(route, query))
-            if isinstance(route, MediaRoute):
-                return self._media(request, route, find_query(query))
-            return self._steering(request, route, query)
-        except WeirError as error:
-            return refused(request, error)
+        if isinstance(route, PlaylistRoute):
+            return self._playlist(request, route, self._playlist_query(route, query))
+        if isinstance(route, MediaRoute):
+            return self._media(request, route, find_query(query))
+        return self._steering(request, route, query)
 
     def refuse(self, refusal: Refusal) -> Response:
         """Say why a request is not even looked at."""
@@ -331,6 +334,8 @@ def _playlist_answer(
     request: Request, edition: Edition[Content], name: PlaylistName, query: Query
 ) -> Response | Held:
     """Answer with a playlist as it is, or hold the request until it has what was asked for."""
+    if query is NOTHING_ASKED:
+        return edition.playlist(name).answer(request)
     if query.cohort is not EVERYBODY:
         return edition.multivariant(name, query.cohort).answer(request)
     if query.msn is None:

@@ -67,13 +67,12 @@ class Audience:
         stream_id = route.stream_id
         if failed and self._edition_now(stream_id, "") is None:
             return  # nobody watches what there is not
-        if isinstance(route, PlaylistRoute) and (variant_id := route.name.rendition_id):  # most are of these
-            self._meter.visit(stream_id, variant_id, request.headers, request.client, query, failed)
-            return
-        if _is_preview(route) and not find_cmcd(request.headers, query):
+        said = find_cmcd(request.headers, query)
+        if not said and _is_preview(route):
             return  # pictures are asked for past the player, by one who is a viewer already
-        variant_id = route.variant_id
-        session = self._meter.visit(stream_id, variant_id, request.headers, request.client, query, failed)
+        session = self._meter.visit(
+            stream_id, route.variant_id, said, request.headers, request.client, failed
+        )
         if isinstance(route, MediaRoute):
             if isinstance(response.note, Shown):
                 self._show(request, session, response, response.note)

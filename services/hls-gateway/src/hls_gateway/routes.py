@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from chassis.errors import InvalidArgument, NotFound
@@ -20,6 +19,7 @@ from hls_gateway.domain.names import (
     parse_media_name,
 )
 from hls_gateway.domain.playlist.cohort import EVERYBODY, Cohort
+from hls_gateway.domain.remembered import Remembered
 from hls_gateway.domain.steering import STEERING
 
 # RFC 9112 3.2.2: a server must take a whole URI too.
@@ -29,7 +29,7 @@ _PLAIN_PART = re.compile(r"[A-Za-z0-9_.~!$&'()*+,;=:@-]*")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _MOST_BPS, _MOST_HEIGHT_PIXELS = 2_000_000_000, 100_000
 _ARGUMENTS = frozenset({"i", "_HLS_msn", "_HLS_part", "_HLS_skip"})
-_CMCD = b"CMCD="
+_CMCD, _NEXT_CMCD = b"CMCD=", b"&CMCD="
 _SESSION_ARGUMENT = frozenset({"session"})
 _COHORT_ARGUMENTS = frozenset({"first", "max_bps", "max_height"}) | _SESSION_ARGUMENT
 _THROUGHPUT_ARGUMENT = frozenset({"_HLS_throughput"})
@@ -106,6 +106,10 @@ class Query:
     cohort: Cohort = EVERYBODY
 
 
+# What most ask for: this very object is given whenever nothing is asked for.
+NOTHING_ASKED = Query()
+
+
 def find_route(path: bytes) -> Route:
     """Read the path of a request's target, which is all before its first question mark.
 
@@ -113,7 +117,7 @@ def find_route(path: bytes) -> Route:
         InvalidArgument: An id or an escape is malformed.
         NotFound: Nothing is served there.
     """
-    return _remembered_route(path) if len(path) <= _REMEMBERED_BYTES else _parse_route(path)
+    return _routes[path]
 
 
 def find_query(query: bytes) -> Query:
@@ -122,16 +126,13 @@ def find_query(query: bytes) -> Query:
     Raises:
         InvalidArgument: It asks in a malformed way, or for a part without its segment.
     """
-    if _CMCD in query:  # never twice the same, and nothing that is asked for
-        query = _without_cmcd(query)
-    return _remembered_query(query) if len(query) <= _REMEMBERED_BYTES else _parse_query(query)
-
-
-def _without_cmcd(query: bytes) -> bytes:
-    if query.startswith(_CMCD):
-        return query.partition(b"&")[2]
-    before, found, behind = query.partition(b"&" + _CMCD)
-    return b"&".join((before, behind.partition(b"&")[2])) if found else query
+    if not query:
+        return NOTHING_ASKED
+    if query.startswith(_CMCD):  # never twice the same, and nothing that is asked for
+        query = query.partition(b"&")[2]
+        return _queries[query] if query else NOTHING_ASKED
+    before, found, behind = query.partition(_NEXT_CMCD)
+    return _queries[before + b"&" + behind.partition(b"&")[2] if found else query]
 
 
 def find_cohort(query: bytes) -> Cohort:
@@ -181,7 +182,7 @@ def _parse_route(path: bytes) -> Route:
 def _parse_query(query: bytes) -> Query:
     found = _arguments(query, _ARGUMENTS)
     if not found:
-        return _NOTHING_ASKED
+        return NOTHING_ASKED
     if "_HLS_part" in found and "_HLS_msn" not in found:  # rfc8216bis 6.2.5.2
         raise InvalidArgument(
             "_HLS_part needs _HLS_msn beside it: the segment that the part belongs to",
@@ -240,9 +241,8 @@ def _parse_number(found: dict[str, str], name: str) -> int | None:
     return int(value)
 
 
-_NOTHING_ASKED = Query()
-_remembered_route = lru_cache(maxsize=8192)(_parse_route)
-_remembered_query = lru_cache(maxsize=4096)(_parse_query)
+_routes = Remembered(_parse_route, count=8192, size_bytes=_REMEMBERED_BYTES)
+_queries = Remembered(_parse_query, count=4096, size_bytes=_REMEMBERED_BYTES)
 
 
 def _route(parts: list[str]) -> Route:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
+from hls_gateway.domain.remembered import Remembered
 from hls_gateway.domain.session_ids import player_session_id
 
 # A player writes some hundred bytes, and about ten keys.
@@ -24,6 +24,7 @@ _NEXT_ARGUMENT = b"&" + _ARGUMENT
 # As players write it behind another key, in queries and in headers.
 _SID, _HEADER_SID = b"%2Csid%3D%22", b',sid="'
 _SID_BYTES = len(_SID)
+_FIRST_SID = b'CMCD=sid="'  # or as the first key of a header
 _HEADERS = (b"cmcd-session", b"cmcd-object", b"cmcd-request", b"cmcd-status")
 # A pair as it stands before a comma, when a comma may also stand within quotes (RFC 8941 3).
 _PAIR = re.compile(rb'((?:[^",]|"(?:[^"\\]|\\.)*")+)(?:,|\Z)', re.DOTALL)
@@ -39,7 +40,6 @@ _UNESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _Listed = dict[bytes, float]  # an inner list, by sort of object; b"" is about all of them
 _Value = float | bool | str | bytes | _Listed | None
 _Pair = tuple[str, _Value]
-_Meaning = TypeVar("_Meaning")
 _PASSED_OVER: _Pair = ("", None)
 _BAD: _Pair = ("", False)
 _CUT: _Pair = ("", True)  # a comma stood within quotes
@@ -79,7 +79,7 @@ def find_cmcd(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
 
     Nothing is read yet, since most of it never need be: `parse_cmcd` does that, and `find_session_id`.
     """
-    if query and (_NEXT_ARGUMENT in query or query.startswith(_ARGUMENT)):
+    if query and (query.startswith(_ARGUMENT) or _NEXT_ARGUMENT in query):
         return query
     if (
         b"cmcd-session" in headers
@@ -100,9 +100,9 @@ def find_session_id(query: bytes) -> str:
     if start >= 0:
         start += _SID_BYTES
         return _session_ids[query[start : query.find(b"%22", start)]]
-    start = query.find(_HEADER_SID)
+    start = 0 if query.startswith(_FIRST_SID) else query.find(_HEADER_SID)
     if start >= 0:
-        start += len(_HEADER_SID)
+        start += len(_HEADER_SID) if start else len(_FIRST_SID)
         return _session_ids[query[start : query.find(b'"', start)]]
     return parse_cmcd(query).session_id
 
@@ -178,24 +178,8 @@ def _read_sid(value: bytes) -> str:
     return pair[1] if isinstance(pair[1], str) else ""
 
 
-class _Remembered(dict[bytes, _Meaning], Generic[_Meaning]):
-    """What pieces of CMCD mean: read at their first use, forgotten all together when they are too many."""
-
-    def __init__(self, read: Callable[[bytes], _Meaning]) -> None:
-        super().__init__()
-        self._read = read
-
-    def __missing__(self, piece: bytes) -> _Meaning:
-        meaning = self._read(piece)
-        if len(piece) <= _REMEMBERED_BYTES:
-            if len(self) >= _REMEMBERED_COUNT:
-                self.clear()
-            self[piece] = meaning
-        return meaning
-
-
-_pairs: _Remembered[_Pair] = _Remembered(_read_pair)
-_session_ids: _Remembered[str] = _Remembered(_read_sid)
+_pairs = Remembered(_read_pair, count=_REMEMBERED_COUNT, size_bytes=_REMEMBERED_BYTES)
+_session_ids = Remembered(_read_sid, count=_REMEMBERED_COUNT, size_bytes=_REMEMBERED_BYTES)
 
 
 # How values are read; each raises ValueError for what it cannot be.

@@ -20,6 +20,7 @@ from hls_gateway.editions.waiting_room import Waiter, WaitingRoom
 from hls_gateway.ports import Press
 
 Printed = TypeVar("Printed")
+PrintedKey = PlaylistName | tuple[PlaylistName, bool, bool]
 
 # Groups of viewers whose playlists stand ready; over it, they are printed anew.
 _COHORT_COUNT = 64
@@ -42,7 +43,7 @@ class Edition(Generic[Printed]):
         self.timeline = Timeline(stream=stream, keeps_all=keeps_all)
         self.room: WaitingRoom[Edition[Printed]] = WaitingRoom(LEAST_TARGETS * stream.target_duration_s)
         self._press = press
-        self._printed: dict[tuple[PlaylistName, bool, bool], Printed] = {}
+        self._printed: dict[PrintedKey, Printed] = {}
         self._printed_cohorts: dict[tuple[PlaylistName, Cohort], Printed] = {}
         self._advertised_bps: dict[str, int | None] = {}
         self._bodies: dict[PlaylistName, Body] = {}
@@ -61,8 +62,9 @@ class Edition(Generic[Printed]):
         Raises:
             NotFound: There is nothing to play under that name yet, or not any more.
         """
-        printed = self._printed.get((name, skip, waited))
-        return printed if printed is not None else self._print(name, skip=skip, waited=waited)
+        key = (name, skip, waited) if skip or waited else name  # most ask for no more than a name
+        printed = self._printed.get(key)
+        return printed if printed is not None else self._print(key, name, skip=skip, waited=waited)
 
     def multivariant(self, name: PlaylistName, cohort: Cohort) -> Printed:
         """Give the multivariant playlist for a group of viewers.
@@ -149,9 +151,9 @@ class Edition(Generic[Printed]):
         self._printed_cohorts.clear()
         self._advertised_bps.clear()
 
-    def _print(self, name: PlaylistName, *, skip: bool, waited: bool) -> Printed:
+    def _print(self, key: PrintedKey, name: PlaylistName, *, skip: bool, waited: bool) -> Printed:
         printed = self._press_text(name, skip=skip, waited=waited, cohort=EVERYBODY)
-        self._printed[name, skip, waited] = printed
+        self._printed[key] = printed
         return printed
 
     def _press_text(self, name: PlaylistName, *, skip: bool, waited: bool, cohort: Cohort) -> Printed:

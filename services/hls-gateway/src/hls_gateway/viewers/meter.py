@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from hls_gateway.domain.cmcd import Cmcd, find_cmcd, parse_cmcd
+from hls_gateway.domain.cmcd import Cmcd, parse_cmcd
 from hls_gateway.domain.names import InitName, PartName
 from hls_gateway.domain.reports import Sample, transfer_ms
 from hls_gateway.domain.stream import MediaKind, Part, Segment
@@ -85,13 +85,21 @@ class Meter:
         self,
         stream_id: str,
         variant_id: str,
+        said: bytes,
         headers: Mapping[bytes, bytes],
         client: bytes,
-        query: bytes,
         failed: bool,
     ) -> Session:
-        """Tell whose request it is, and count it; an empty `variant_id`: it belongs to none."""
-        said = find_cmcd(headers, query)
+        """Tell whose request it is, and count it.
+
+        Args:
+            stream_id: What is watched.
+            variant_id: Of what; empty: of no variant.
+            said: The player's CMCD, as it was found.
+            headers: The request's.
+            client: Who is connected.
+            failed: It was refused.
+        """
         session = self._sessions.find(stream_id, said, headers, client)
         tally = session.tallies.get(variant_id) or session.tally(variant_id)
         tally.requests_count += 1

@@ -95,12 +95,15 @@ class Connection(asyncio.Protocol):
         requests = reader.feed(data)
         if reader.in_request and not was_in_request:
             self._since = self._server.now
-        if requests:
+        if len(requests) == 1 and self._is_free():  # mostly
+            self._answer(requests[0])
+        elif requests:
             self._queue.extend(requests)
             if len(self._queue) > _QUEUE_COUNT:
                 self._unread = True
                 self._transport.pause_reading()
-        self._advance()
+        if self._queue or reader.finished:
+            self._advance()
 
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, then close ours; who waits has left."""
@@ -173,12 +176,18 @@ class Connection(asyncio.Protocol):
                 if self._reader.finished or self._unread:
                     self._rest()
                 return
-            request = self._queue.popleft()
-            try:
-                answer = self._server.site.answer(request)
-            except Exception as error:  # noqa: BLE001 - the edge of the site
-                answer = self._server.site.failed(error)
-            self._take(request, answer)
+            self._answer(self._queue.popleft())
+
+    def _is_free(self) -> bool:
+        """Tell whether nothing is being answered, and nothing waits for that."""
+        return not (self._queue or self._task or self._held or self._writable)
+
+    def _answer(self, request: Request) -> None:
+        try:
+            answer = self._server.site.answer(request)
+        except Exception as error:  # noqa: BLE001 - the edge of the site
+            answer = self._server.site.failed(error)
+        self._take(request, answer)
 
     def _take(self, request: Request, answer: Answer) -> None:
         if isinstance(answer, Response):
@@ -206,7 +215,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _send(self, request: Request, response: Response) -> None:
-        last = not request.keep_alive or self._is_last()
+        last = self._reader.finished and self._is_last(request)  # a request that ends it has finished it
         body = b"" if request.method == b"HEAD" else response.body
         if response.sent:
             self._progress = Progress(self._server.loop.time())
@@ -240,7 +249,7 @@ class Connection(asyncio.Protocol):
 
     async def _send_pieces(self, request: Request, response: Response, pieces: AsyncGenerator[bytes]) -> None:
         """Send at the client's pace; a body that breaks off breaks the connection, so that it is noticed."""
-        last = not request.keep_alive or self._is_last()
+        last = self._is_last(request)
         self._progress = Progress(self._server.loop.time()) if response.sent else None
         size_bytes = 0
         try:
@@ -269,9 +278,10 @@ class Connection(asyncio.Protocol):
             self._transport.write(body)
         self._since = server.now
 
-    def _is_last(self) -> bool:
+    def _is_last(self, request: Request) -> bool:
         """Tell whether nothing more is to be said after this."""
-        return self._reader.finished and not self._queue and not self._reader.refusal
+        reader = self._reader
+        return not request.keep_alive or (reader.finished and not self._queue and not reader.refusal)
 
     def _check_pace(self, least_bytes: float) -> None:
         unsent_bytes = self._count_unsent()

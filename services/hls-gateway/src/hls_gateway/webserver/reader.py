@@ -1,7 +1,8 @@
 """Cut the bytes of a connection into requests: pure, so that any split of the bytes can be tried.
 
 llhttp (in httptools) reads the syntax and refuses what smuggling is made of: two lengths, a length beside
-chunks, bare line feeds, folded headers. This adds the bounds and the rules about Host and versions.
+chunks, bare line feeds, folded headers. This adds the bounds and the rules about Host and versions. The usual
+request of a player does not need it (see `plain_head`): a call for every header costs more than an answer.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import httptools
 
 from hls_gateway.webserver.limits import Limits
 from hls_gateway.webserver.messages import Refusal, Request
+from hls_gateway.webserver.plain_head import MOST_BYTES, read_headers, read_target
 
-# A player that polls a playlist sends the same bytes each time; as many are remembered for each connection.
+# A player that polls a playlist sends the same bytes each time, or all but the same; as many are remembered
+# for each connection.
 _REMEMBERED_BYTES = 2048
 _SINGLE_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
@@ -32,7 +35,10 @@ class RequestReader:
         "_headers",
         "_limits",
         "_parser",
+        "_plain_bytes",
         "_remembered",
+        "_remembered_block",
+        "_remembered_headers",
         "_remembered_requests",
         "_requests",
         "_target",
@@ -50,6 +56,7 @@ class RequestReader:
         self.finished = False
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
+        self._plain_bytes = min(MOST_BYTES, limits.target_bytes, limits.head_bytes)
         self._requests: list[Request] = []
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
@@ -58,6 +65,8 @@ class RequestReader:
         self._unparsed_bytes = 0
         self._remembered = b""
         self._remembered_requests: list[Request] = []
+        self._remembered_block = b""  # what followed the request line
+        self._remembered_headers: dict[bytes, bytes] = {}
 
     def feed(self, data: bytes) -> Sequence[Request]:
         """Read the next bytes; returns the requests that are whole now, in order."""
@@ -67,10 +76,26 @@ class RequestReader:
             return self._parse(data)
         if data == self._remembered:
             return self._remembered_requests  # between requests, the same bytes mean the same
-        requests = self._parse(data)
+        requests = self._read_plain(data) if len(data) <= self._plain_bytes else None
+        if requests is None:
+            requests = self._parse(data)
         if len(data) <= _REMEMBERED_BYTES and not (self.in_request or self.finished):
             self._remembered, self._remembered_requests = data, requests
         return requests
+
+    def _read_plain(self, data: bytes) -> list[Request] | None:
+        """Read bytes that are just one usual request; None if they are anything else."""
+        line, _, block = data.partition(b"\r\n")
+        target = read_target(line)
+        if not target:
+            return None
+        if block != self._remembered_block:
+            headers = read_headers(block)
+            if headers is None:
+                return None
+            self._remembered_block, self._remembered_headers = block, headers
+        method = b"GET" if line.startswith(b"G") else b"HEAD"
+        return [Request(method, target, self._remembered_headers, True, self.client)]
 
     def _parse(self, data: bytes) -> list[Request]:
         try:
