@@ -139,6 +139,25 @@ async def test_who_comes_from_another_replica_is_known(peer: StreamsPeer, nats_s
         await until(lambda: one.GetStats(ANN), lambda stats: stats.recent_segments_count == 9)
 
 
+async def test_viewers_of_all_replicas_are_counted_once(peer: StreamsPeer, nats_server: NatsServer) -> None:
+    everybody = pb.GetStatsRequest(recording_id="film")
+    async with running_abr(peer.address, nats_server.url) as one:
+        await watch_a_while(one, ["ann", "bob"])
+        await until(lambda: settled(nats_server), bool)
+        async with running_abr(peer.address, nats_server.url) as two:
+            await until(lambda: two.GetStats(everybody), lambda stats: stats.viewers_count == 2)
+            await watch_a_while(two, ["cid", "dan", "eve"])
+            first = await until(lambda: one.GetStats(everybody), lambda stats: stats.viewers_count == 5)
+            second = await until(lambda: two.GetStats(everybody), lambda stats: stats.viewers_count == 5)
+            assert first.recent_segments_count == second.recent_segments_count == 40
+            assert first.qoe == second.qoe
+            await two.ReportSamples(batches([sample("ann", msn=8)]))  # whom the other one knows, too
+            await until(lambda: two.GetStats(everybody), lambda stats: stats.recent_segments_count == 41)
+            assert (await one.GetStats(everybody)).viewers_count == 5
+        # Who is gone is not waited for any longer, and its viewers are not counted.
+        await until(lambda: one.GetStats(everybody), lambda stats: stats.viewers_count == 2)
+
+
 async def test_every_replica_tells_what_any_decides(peer: StreamsPeer, nats_server: NatsServer) -> None:
     async with (
         running_abr(peer.address, nats_server.url) as one,

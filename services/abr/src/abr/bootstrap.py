@@ -14,6 +14,7 @@ import grpc
 from weir.abr.v1 import abr_pb2_grpc
 
 from abr.adapters.bulletin import NatsBulletin
+from abr.adapters.replicas import NatsReplicas
 from abr.adapters.snapshot_store import SnapshotStore
 from abr.adapters.streams import DistributorStreams
 from abr.config import AbrConfig
@@ -21,6 +22,7 @@ from abr.domain.crowd import Crowd
 from abr.domain.policies import POLICIES
 from abr.domain.policies.robust_mpc import RobustMpc
 from abr.service import Adaptation
+from abr.service_census import Census
 from abr.service_decide import Decider
 from abr.service_prepare import Preparer
 from abr.service_samples import Intake
@@ -49,6 +51,8 @@ class Room:
     streams: DistributorStreams
     snapshots: SnapshotStore
     bulletin: NatsBulletin
+    replicas: NatsReplicas
+    census: Census
     viewers: Viewers
     preparer: Preparer
     decider: Decider
@@ -63,7 +67,8 @@ class Room:
 def build(config: AbrConfig, distributor: grpc.aio.Channel) -> Room:
     """Build the room on a channel to the distributor; NATS joins it when it is there."""
     now = time.time
-    snapshots, bulletin = SnapshotStore(), NatsBulletin(layout.new_id())
+    replica = layout.new_id()
+    snapshots, bulletin, replicas = SnapshotStore(), NatsBulletin(replica), NatsReplicas(replica)
     preparer = Preparer(POLICIES, stand_in=RobustMpc())
     decider = Decider(
         POLICIES, default_policy=config.abr_policy, preparer=preparer, bulletin=bulletin, now=now
@@ -79,17 +84,20 @@ def build(config: AbrConfig, distributor: grpc.aio.Channel) -> Room:
     )
     viewers = Viewers(crowd, snapshots, interval_s=config.snapshot_interval_s, now=now)
     intake = Intake(streams, viewers, decider, now=now)
+    census = Census(viewers, replicas)
     return Room(
         crowd=crowd,
         streams=streams,
         snapshots=snapshots,
         bulletin=bulletin,
+        replicas=replicas,
+        census=census,
         viewers=viewers,
         preparer=preparer,
         decider=decider,
         intake=intake,
         servicer=AbrServicer(
-            Adaptation(streams, viewers, decider, now=now),
+            Adaptation(streams, viewers, decider, census, now=now),
             intake,
             bulletin,
             watch_queue_count=config.watch_queue_count,
@@ -107,6 +115,7 @@ async def serve_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[int]
         tasks = (
             stopping.run(_keep_nats(config, room, asked, tls), name="keep NATS"),
             stopping.run(room.bulletin.run(), name="tell decisions"),
+            stopping.run(room.replicas.run(), name="show that this process lives"),
             stopping.run(room.decider.run(), name="decide"),
             stopping.run(room.preparer.run(), name="prepare policies"),
             stopping.run(room.intake.run(), name="look viewers up"),
@@ -149,6 +158,7 @@ async def _keep_nats(config: AbrConfig, room: Room, asked: asyncio.Event, tls: C
             async with connect(config, name="abr", tls=tls) as client:
                 await room.snapshots.open(client, replicas=config.nats_replicas)
                 await room.bulletin.open(client)
+                await room.replicas.open(client, room.census.here)
                 asked.set()
                 await asyncio.Event().wait()
         except Unavailable as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from abr.domain.news import Decision
+from abr.domain.stats import Figures
 from abr.domain.stream import Stream
 from abr.mailbox import Mailbox
 
@@ -53,3 +54,10 @@ class Bulletin(Protocol):
 
     def follow(self, mailbox: Mailbox) -> AbstractContextManager[None]:
         """Put batches of decisions, as the contract writes them, into a mailbox. Unavailable: STOPPING."""
+
+
+class Replicas(Protocol):
+    """The other processes of this service."""
+
+    async def figures(self, stream_id: str) -> Sequence[Mapping[bytes, Figures]]:
+        """Ask what each of them knows of a stream's viewers; who does not answer in time is left out."""

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from abr.domain.folding import take
 from abr.domain.news import Decision
 from abr.domain.sample import Sample
-from abr.domain.stats import Stats, Tally
+from abr.domain.stats import Stats, Tally, figures_of
 from abr.domain.stream import Stream, Viewport
 from abr.domain.viewer import NOWHERE, Viewer
 from abr.ports import Streams
+from abr.service_census import Census, add_up
 from abr.service_decide import Decider
 from abr.service_viewers import Viewers
 from chassis.errors import InvalidArgument, NotFound
 
-TALLY_COUNT = 128
-"""Viewers that are counted before others get a turn."""
 _NEED_NO_THROUGHPUT = frozenset({"zone", "fixed"})
 
 
@@ -72,15 +70,23 @@ class Adaptation:
         streams: Where ladders are known.
         viewers: Who is known.
         decider: Asks the policies.
+        census: Counts all viewers.
         now: The clock, seconds since 1970.
     """
 
     def __init__(
-        self, streams: Streams, viewers: Viewers, decider: Decider, *, now: Callable[[], float]
+        self,
+        streams: Streams,
+        viewers: Viewers,
+        decider: Decider,
+        census: Census,
+        *,
+        now: Callable[[], float],
     ) -> None:
         self._streams = streams
         self._viewers = viewers
         self._decider = decider
+        self._census = census
         self._now = now
 
     async def select(self, question: Question) -> Decision:
@@ -126,15 +132,10 @@ class Adaptation:
     async def stats(self, stream_id: str, viewer_id: str) -> tuple[Stream, Stats]:
         """Measure one viewer, or with an empty id all of them. NotFound: NO_STREAM, NO_VIEWER."""
         stream = await self._streams.get(stream_id)
+        if not viewer_id:
+            return stream, (await self._census.everywhere(stream_id)).stats(stream)
         tally = Tally()
-        if viewer_id:
-            tally.add(await self._require(stream, viewer_id))
-            return stream, tally.stats(stream)
-        measured = [viewer for viewer in self._viewers.heard_of(stream) if viewer.is_measured]
-        for count, viewer in enumerate(measured, start=1):
-            tally.add(viewer)
-            if count % TALLY_COUNT == 0:
-                await asyncio.sleep(0)
+        tally.add(figures_of(await self._require(stream, viewer_id)))
         return stream, tally.stats(stream)
 
     async def _throughput(self, stream: Stream, question: Question) -> float | None:
@@ -145,9 +146,9 @@ class Adaptation:
             viewer = await self._viewers.find(stream, question.viewer_id)
             known = viewer is not None and viewer.is_measured
         else:
-            _, stats = await self.stats(stream.stream_id, "")
-            if stats.network.estimated_bps > 0:
-                return stats.network.estimated_bps
+            tally = await add_up(await self._census.here(stream.stream_id))
+            if tally.estimate.value > 0:
+                return tally.estimate.value
             known = False
         if not known:
             raise InvalidArgument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from abr.domain.crowd import Crowd
 from abr.domain.snapshot import heard_s, read_snapshot, write_snapshot
@@ -45,14 +45,10 @@ class Viewers:
             viewer.go_over(stream)
         return viewer
 
-    def all_known(self, stream: Stream) -> Mapping[str, Viewer]:
-        """All who are known here, by their ids; some may not have seen yet what the stream has become."""
-        return self._crowd.of_stream(stream.stream_id)
-
-    def heard_of(self, stream: Stream) -> Sequence[Viewer]:
+    def heard_of(self, stream_id: str) -> Sequence[Viewer]:
         """All who are known here and were heard of lately."""
         now_s = self._now()
-        viewers = tuple(self._crowd.of_stream(stream.stream_id).values())
+        viewers = tuple(self._crowd.of_stream(stream_id).values())
         return [viewer for viewer in viewers if not self._crowd.is_idle(viewer.heard_s, now_s)]
 
     async def find(self, stream: Stream, viewer_id: str) -> Viewer | None:

@@ -177,5 +177,10 @@ def decisions_subject(replica: str) -> str:
     return f"weir.abr.decisions.{replica}"
 
 
+# Where abr processes show that they live, and ask each other for figures; core NATS, nothing is stored.
+ABR_BEAT_SUBJECT = "weir.abr.beat"
+ABR_FIGURES_SUBJECT = "weir.abr.figures"
+
+
 def dead_delivery_subject(stream_id: str) -> str:
     return f"weir.dead.deliveries.{token(stream_id)}"

@@ -41,6 +41,7 @@ def write_stream(stream: Stream, *, ingest: IngestUrls | None = None) -> api.Str
         dvr_window_s=description.dvr_window_s,
         transcode_profiles=[rung.name for rung in live.rungs] if live else [],
         low_latency=description.part_target_s > 0,
+        part_target_s=description.part_target_s,
         container=description.container,
         source=_write_source(live.source, secret=False) if live else None,
         record=description.record,

@@ -148,6 +148,7 @@ def read_stream(message: pb.Stream, *, vod_buffer_target_s: float) -> Stream:
         raise NotFound(f"stream {message.stream_id!r} has no rendition yet", reason="NO_RENDITION")
     is_live = message.type != "vod" and message.status not in _OVER
     segment_s = float(max(message.target_duration, 1))
+    part_s = min(max(message.part_target_s, 0.0), segment_s) if is_live else 0.0
     return Stream(
         stream_id=message.stream_id,
         ladder=tuple(ladder[:_MOST_RUNGS]),
@@ -155,11 +156,12 @@ def read_stream(message: pb.Stream, *, vod_buffer_target_s: float) -> Stream:
         buffer_target_s=plan_buffer_target(
             segment_s,
             is_live=is_live,
-            low_latency=message.low_latency,
+            part_s=part_s,
             vod_buffer_target_s=vod_buffer_target_s,
         ),
         is_live=is_live,
         duration_s=0.0 if is_live else message.duration_s,
+        part_s=part_s,
     )
 
 

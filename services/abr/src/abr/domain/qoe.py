@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 STALL_COST_MBPS = 4.3
@@ -63,18 +64,10 @@ class Experience:
         self.startup_s += startup_s
         self.startups_count += 1
 
-    def add(self, other: Experience) -> None:
-        """Take another session's sums in."""
-        self.media_s += other.media_s
-        self.media_bits += other.media_bits
-        self.segments += other.segments
-        self.rates_mbps += other.rates_mbps
-        self.changes_mbps += other.changes_mbps
-        self.switches_count += other.switches_count
-        self.stalled_s += other.stalled_s
-        self.rebuffers_count += other.rebuffers_count
-        self.startup_s += other.startup_s
-        self.startups_count += other.startups_count
+    def add(self, sums: Iterable[float]) -> None:
+        """Take another session's sums in, in the order of SUMS."""
+        for name, value in zip(SUMS, sums, strict=True):
+            setattr(self, name, getattr(self, name) + value)
 
     def qoe(self) -> Qoe:
         """Say what follows."""
@@ -83,8 +76,8 @@ class Experience:
         return Qoe(
             average_bps=self.media_bits / self.media_s if self.media_s else 0.0,
             rebuffer_ratio=self.stalled_s / watched_s if watched_s else 0.0,
-            rebuffers_count=self.rebuffers_count,
-            switches_count=self.switches_count,
+            rebuffers_count=int(self.rebuffers_count),
+            switches_count=int(self.switches_count),
             startup_s=self.startup_s / self.startups_count if self.startups_count else 0.0,
             score=total / self.segments if self.segments else 0.0,
         )

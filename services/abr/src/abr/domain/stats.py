@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
 
 from abr.domain.estimators import RECENT, harmonic_mean
-from abr.domain.qoe import Experience, Qoe
+from abr.domain.qoe import SUMS, Experience, Qoe
 from abr.domain.stream import Stream
 from abr.domain.viewer import NOWHERE, Viewer
 
@@ -33,6 +36,7 @@ class Stats:
     optimal_bps: int
     """The rate of the ladder that the throughput carries."""
     segments_count: int
+    """Parts count as what they are of a segment."""
     transfer_s: float
     health_ratio: float
     network: Network
@@ -40,16 +44,81 @@ class Stats:
     viewers_count: int
 
 
+class Figures(NamedTuple):
+    """One viewer's share in the figures of all: sums over its newest downloads, and of its session."""
+
+    heard_s: float
+    """When it was heard of last: of a viewer whom two replicas know, the newer figures count."""
+    current_bps: float
+    """0: unknown."""
+    estimate_bps: float
+    """0: unknown."""
+    segments: float = 0.0
+    downloads_count: float = 0.0
+    size_bytes: float = 0.0
+    transfer_s: float = 0.0
+    latency_s: float = 0.0
+    latencies_count: float = 0.0
+    health_ratio: float = 0.0
+    rate_bps: float = 0.0
+    rate_squares: float = 0.0
+    min_bps: float = math.inf
+    max_bps: float = 0.0
+    sums: tuple[float, ...] = (0.0,) * len(SUMS)
+    """Of its Experience, in the order of SUMS."""
+
+    def pack(self) -> bytes:
+        """Write them for another replica."""
+        *own, sums = self
+        return _PACKED.pack(*own, *sums)
+
+
+_OWN_COUNT = len(Figures._fields) - 1
+_PACKED = struct.Struct(f"<{_OWN_COUNT + len(SUMS)}d")
+PACKED_BYTES = _PACKED.size
+_sums = attrgetter(*SUMS)
+
+
+def unpack_figures(packed: bytes) -> Figures:
+    """Read what another replica wrote. struct.error: it is not that."""
+    values = _PACKED.unpack(packed)
+    return Figures._make((*values[:_OWN_COUNT], values[_OWN_COUNT:]))
+
+
+def figures_of(viewer: Viewer) -> Figures:
+    """Sum up one viewer."""
+    stream, rows = viewer.stream, tuple(viewer.history.rows())
+    rates = [8 * size_bytes / transfer_s for _, size_bytes, transfer_s, *_ in rows]
+    latencies = [row[4] for row in rows if row[4] > 0]
+    return Figures(
+        heard_s=viewer.heard_s,
+        current_bps=0.0 if viewer.current == NOWHERE else stream.ladder[viewer.current].rate_bps,
+        estimate_bps=harmonic_mean(rates[-RECENT:]) if rates else viewer.stated_bps,
+        segments=sum(stream.segments(row[3]) for row in rows),
+        downloads_count=len(rows),
+        size_bytes=sum(row[1] for row in rows),
+        transfer_s=sum(row[2] for row in rows),
+        latency_s=sum(latencies),
+        latencies_count=len(latencies),
+        health_ratio=sum(row[5] for row in rows),
+        rate_bps=sum(rates),
+        rate_squares=sum(rate * rate for rate in rates),
+        min_bps=min(rates, default=math.inf),
+        max_bps=max(rates, default=0.0),
+        sums=_sums(viewer.experience),
+    )
+
+
 @dataclass(slots=True)
 class Mean:
     """A mean in the making; 0 of nothing."""
 
     total: float = 0.0
-    count: int = 0
+    count: float = 0.0
 
-    def add(self, value: float) -> None:
-        self.total += value
-        self.count += 1
+    def add(self, total: float, count: float) -> None:
+        self.total += total
+        self.count += count
 
     @property
     def value(self) -> float:
@@ -68,30 +137,35 @@ class Tally:
     health: Mean = field(default_factory=Mean)
     rate: Mean = field(default_factory=Mean)
     square: Mean = field(default_factory=Mean)
+    segments: float = 0.0
     min_bps: float = math.inf
     max_bps: float = 0.0
     size_bytes: float = 0.0
     experience: Experience = field(default_factory=Experience)
 
-    def add(self, viewer: Viewer) -> None:
+    def add(self, figures: Figures) -> None:
         """Count a viewer in."""
+        count = figures.downloads_count
         self.viewers_count += 1
-        self.experience.add(viewer.experience)
-        if viewer.current != NOWHERE:
-            self.current.add(viewer.stream.ladder[viewer.current].rate_bps)
-        if (estimate_bps := forecast_bps(viewer)) > 0:
-            self.estimate.add(estimate_bps)
-        for _, size_bytes, transfer_s, _, latency_s, health_ratio, _ in viewer.history.rows():
-            self._add_download(size_bytes, transfer_s, health_ratio)
-            if latency_s > 0:
-                self.latency.add(latency_s)
+        self.current.add(figures.current_bps, figures.current_bps > 0)
+        self.estimate.add(figures.estimate_bps, figures.estimate_bps > 0)
+        self.latency.add(figures.latency_s, figures.latencies_count)
+        self.transfer.add(figures.transfer_s, count)
+        self.health.add(figures.health_ratio, count)
+        self.rate.add(figures.rate_bps, count)
+        self.square.add(figures.rate_squares, count)
+        self.segments += figures.segments
+        self.min_bps = min(self.min_bps, figures.min_bps)
+        self.max_bps = max(self.max_bps, figures.max_bps)
+        self.size_bytes += figures.size_bytes
+        self.experience.add(figures.sums)
 
     def stats(self, stream: Stream) -> Stats:
         """Say what follows."""
         return Stats(
             current_bps=self.current.value,
             optimal_bps=stream.ladder[stream.carried(self.estimate.value)].rate_bps,
-            segments_count=self.rate.count,
+            segments_count=math.ceil(self.segments - ROUNDING),
             transfer_s=self.transfer.value,
             health_ratio=self.health.value,
             network=Network(
@@ -107,18 +181,6 @@ class Tally:
             viewers_count=self.viewers_count,
         )
 
-    def _add_download(self, size_bytes: float, transfer_s: float, health_ratio: float) -> None:
-        rate_bps = 8 * size_bytes / transfer_s
-        self.rate.add(rate_bps)
-        self.square.add(rate_bps**2)
-        self.min_bps = min(self.min_bps, rate_bps)
-        self.max_bps = max(self.max_bps, rate_bps)
-        self.size_bytes += size_bytes
-        self.transfer.add(transfer_s)
-        self.health.add(health_ratio)
 
-
-def forecast_bps(viewer: Viewer) -> float:
-    """Forecast a viewer's throughput; 0: nothing is known."""
-    rates = [8 * size_bytes / transfer_s for _, size_bytes, transfer_s, *_ in viewer.history.rows()]
-    return harmonic_mean(rates[-RECENT:]) if rates else viewer.stated_bps
+ROUNDING = 1e-3
+"""Parts of a segment do not add up to one exactly."""

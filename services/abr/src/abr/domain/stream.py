@@ -31,6 +31,8 @@ class Stream:
     is_live: bool
     duration_s: float = 0.0
     """All of its media; 0: unknown, or still growing."""
+    part_s: float = 0.0
+    """How long a part lasts at most; 0: the stream has none."""
     places: Mapping[str, int] = field(init=False, repr=False)
     """Places in the ladder by rendition id."""
 
@@ -58,6 +60,12 @@ class Stream:
         """The place whose rate differs least from `rate_bps`."""
         return min(range(len(self.ladder)), key=lambda place: abs(self.ladder[place].rate_bps - rate_bps))
 
+    def segments(self, duration_s: float) -> float:
+        """What an object is of a segment: all of it, but for a part."""
+        if not self.part_s or duration_s <= 0 or duration_s >= self.segment_s:
+            return 1.0
+        return duration_s / self.segment_s
+
     def covering(self, viewport: Viewport) -> int:
         """The highest place of the smallest size that fills a viewport; the top if none does.
 
@@ -70,14 +78,14 @@ class Stream:
         return self.top
 
 
-def plan_buffer_target(
-    segment_s: float, *, is_live: bool, low_latency: bool, vod_buffer_target_s: float
-) -> float:
-    """Plan what a player of a stream aims at holding, seconds.
+HOLD_BACK_COUNT = 3
+"""Target durations of segments, or of parts, that players stay behind the live edge (rfc8216bis 4.4.3.8)."""
 
-    Behind the live edge there is no more than the hold-back: three target durations, the least that
-    rfc8216bis 4.4.3.8 allows. In low latency it is three parts, and players settle at about one segment.
-    """
+
+def plan_buffer_target(
+    segment_s: float, *, is_live: bool, part_s: float, vod_buffer_target_s: float
+) -> float:
+    """Plan what a player of a stream aims at holding, seconds: of live media, only the hold-back is there."""
     if not is_live:
         return max(vod_buffer_target_s, segment_s)
-    return segment_s if low_latency else 3 * segment_s
+    return HOLD_BACK_COUNT * (part_s or segment_s)
