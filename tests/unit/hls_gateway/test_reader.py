@@ -108,6 +108,13 @@ def test_what_is_read_at_a_glance_is_what_the_parser_reads(at: int, lost: int, d
         assert (reader.refusal is None) == (parser.refusal is None)
 
 
+@pytest.mark.parametrize("cut", range(1, len(USUAL)))
+def test_a_usual_head_may_come_in_two_pieces(cut: int) -> None:
+    for before in ((), (USUAL,)):
+        requests, _ = read(*before, USUAL[:cut], USUAL[cut:])
+        assert requests == read(*before, USUAL)[0]
+
+
 def test_a_usual_head_beyond_the_limits_is_refused() -> None:
     assert refusal(USUAL.replace(b"a.m3u8", b"a" * 200)) == (414, "TARGET_TOO_LONG")
     assert refusal(USUAL.replace(b"a b", b"a" * 1000)) == (431, "HEAD_TOO_LARGE")

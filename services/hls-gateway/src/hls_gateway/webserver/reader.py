@@ -86,7 +86,7 @@ class RequestReader:
     def _read_plain(self, data: bytes) -> list[Request] | None:
         """Read bytes that are just one usual request; None if they are anything else."""
         line, _, block = data.partition(b"\r\n")
-        target = read_target(line)
+        target = read_target(line) if block else b""
         if not target:
             return None
         if block != self._remembered_block:
