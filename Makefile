@@ -95,6 +95,9 @@ test-e2e: setup ## The whole suite as processes, and what happens when they die
 test-browser: setup chromium ## Chromium plays through Envoy
 	@$(PYTEST) $(FILES_AT_ONCE) -m "not torture" tests/browser
 
+k8s-tls: setup ## Make Envoy's configuration under TLS anew, from the one in envoy/
+	@$(BIN)/python -m weir_cli.envoy_tls
+
 lock: $(UV) ## Choose the newest versions of all dependencies, and write them down with their hashes
 	@$(UV) lock --quiet --upgrade
 	@$(UV) export --quiet --all-groups --all-packages --no-emit-workspace --no-header --output-file requirements.lock

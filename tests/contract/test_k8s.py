@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -26,6 +25,7 @@ from support.manifests import (
     pods,
 )
 from transcoder.config import TranscoderConfig
+from weir_cli.envoy_tls import encrypt
 
 CONFIGS: dict[str, type[ServiceConfig]] = {
     "abr": AbrConfig,
@@ -33,19 +33,23 @@ CONFIGS: dict[str, type[ServiceConfig]] = {
     "hls-gateway": GatewayConfig,
     "transcoder": TranscoderConfig,
 }
-ELSEWHERE = {"ScaledObject"}  # kinds that a cluster learns from others; they have no schema here
+PLAIN, UNDER_TLS = Combination("."), Combination("overlays/local", ("cert",))
+ELSEWHERE = {
+    "Certificate",
+    "Issuer",
+    "ScaledObject",
+}  # kinds that a cluster learns from others; they have no schema here
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=str)
-def manifests(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Manifest, ...]:
-    return build(request.param, tmp_path_factory.mktemp("k8s"))
+def manifests(request: pytest.FixtureRequest) -> tuple[Manifest, ...]:
+    combination: Combination = request.param
+    return build(combination)
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, ...]:
-    return build(Combination("overlays/production"), tmp_path_factory.mktemp("k8s"))
+def production() -> tuple[Manifest, ...]:
+    return build(PLAIN)
 
 
 def test_every_manifest_fits_its_schema(manifests: tuple[Manifest, ...]) -> None:
@@ -148,6 +152,58 @@ def test_the_door_is_configured_by_the_one_file(production: tuple[Manifest, ...]
     assert (ROOT / "envoy" / "envoy.yaml").read_text() in texts
 
 
+def test_the_door_under_tls_is_made_from_the_one_file() -> None:
+    made = (ROOT / "k8s" / "components" / "cert" / "envoy.yaml").read_text()
+    assert made == encrypt((ROOT / "envoy" / "envoy.yaml").read_text()), "run `make k8s-tls`"
+
+
+def test_every_certificate_is_issued_for_who_mounts_it() -> None:
+    manifests = build(UNDER_TLS)
+    certificates = of_kind(manifests, "Certificate")
+    issuers = of_kind(manifests, "Issuer")
+    assert {one["spec"]["issuerRef"]["name"] for one in certificates.values()} == issuers.keys()
+    issued = {one["spec"]["secretName"]: one["spec"] for one in certificates.values()}
+    authority = issuers["weir-ca"]["spec"]["ca"]["secretName"]
+    assert issued[authority]["isCA"] is True
+    mounted: set[str] = set()
+    for name, pod in pods(manifests).items():
+        for volume in (volume["secret"] for volume in pod["volumes"] if "secret" in volume):
+            mounted.add(volume["secretName"])
+            if volume["secretName"] != "envoy-public-tls":
+                assert name in issued[volume["secretName"]]["dnsNames"]
+    assert mounted == issued.keys() - {authority}
+
+
+def test_under_tls_everything_that_peers_call_is_in_a_certificate() -> None:
+    """Names are compared as they are called: by services, and by Envoy."""
+    manifests = build(UNDER_TLS)
+    names = {
+        name for one in of_kind(manifests, "Certificate").values() for name in one["spec"].get("dnsNames", ())
+    }
+    called: set[str] = set()
+    for name in CONFIGS:
+        (container,) = pods(manifests)[name]["containers"]
+        settings = environment(manifests, container)
+        targets = [value for value in settings.values() if value.startswith("dns:///")]
+        called |= {target.removeprefix("dns:///").rpartition(":")[0] for target in targets}
+        called |= {
+            url.removeprefix("nats://").partition(":")[0] for url in settings["WEIR_NATS_URL"].split(",")
+        }
+        assert settings["WEIR_TLS_CERT_FILE"].startswith("/etc/weir/tls/")
+        assert {"name": "tls", "mountPath": "/etc/weir/tls", "readOnly": True} in container["volumeMounts"]
+    assert called <= names
+
+
+def test_probes_show_no_certificate_and_ask_where_none_is_wanted() -> None:
+    manifests = build(UNDER_TLS)
+    for name in CONFIGS:
+        (container,) = pods(manifests)[name]["containers"]
+        (_, _, port) = environment(manifests, container)["WEIR_HEALTH_ADDRESS"].rpartition(":")
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["grpc"]["port"] == int(port), name
+            assert "httpGet" not in container[probe], name
+
+
 def test_jetstream_keeps_as_many_copies_as_there_are_servers(manifests: tuple[Manifest, ...]) -> None:
     (container,) = pods(manifests)["distributor"]["containers"]
     settings = environment(manifests, container)
@@ -170,16 +226,16 @@ def test_policies_open_only_ports_that_somebody_listens_on(production: tuple[Man
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
-def test_object_storage_needs_no_shared_volume(cloud: str, tmp_path: Path) -> None:
-    manifests = build(Combination("base", (cloud,)), tmp_path)
+def test_object_storage_needs_no_shared_volume(cloud: str) -> None:
+    manifests = build(Combination("base", (cloud,)))
     assert not of_kind(manifests, "PersistentVolumeClaim")
     for name, pod in pods(manifests).items():
         assert not [v for v in pod.get("volumes", ()) if "persistentVolumeClaim" in v], name
         assert "/var/lib/weir/objects" not in str(pod), name
 
 
-def test_scaling_by_the_queue_takes_the_place_of_scaling_by_cpu(tmp_path: Path) -> None:
-    manifests = build(Combination("base", ("s3", "keda")), tmp_path)
+def test_scaling_by_the_queue_takes_the_place_of_scaling_by_cpu() -> None:
+    manifests = build(Combination("overlays/production", ("keda", "otel-collector", "cert")))
     scaled = of_kind(manifests, "ScaledObject")["transcoder"]["spec"]["scaleTargetRef"]["name"]
     assert scaled in of_kind(manifests, "Deployment")
     assert scaled not in of_kind(manifests, "HorizontalPodAutoscaler")

@@ -13,7 +13,7 @@ from support.nats import nats_server
 __all__ = ["nats_server"]
 
 # These servers live close to their loop, which has its own ways of writing, pausing and closing.
-_ON_UVLOOP = ("test_gateway", "test_rtmp")
+_ON_UVLOOP = ("test_gateway", "test_rtmp", "test_tls_envoy")
 
 
 def pytest_asyncio_loop_factories(

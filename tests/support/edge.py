@@ -102,7 +102,7 @@ def running_door(
         upstreams["transcoder-srt"] = tuple(Address(port=port) for port in srt or (media.port,))
         config = folder / "envoy.yaml"
         config.write_text(edit(local_config(public, admin, rtmp, srt_port, upstreams)))
-        process = stack.enter_context(_running_envoy(config, folder / "envoy.log"))
+        process = stack.enter_context(running_envoy(config, folder / "envoy.log"))
         door = Door(public, admin, srt_port, peers, media, folder / "envoy.log", process)
         door.wait_until("/readyz", 200)
         yield door
@@ -125,7 +125,7 @@ def local_config(
 
 
 @contextmanager
-def _running_envoy(config: Path, log_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running_envoy(config: Path, log_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     argv = [
         programs.envoy_path(),
         "-c",

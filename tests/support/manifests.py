@@ -6,7 +6,10 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -29,22 +32,63 @@ class Combination:
 
 COMBINATIONS = (
     Combination("."),
-    Combination("overlays/local"),
-    Combination("overlays/production", ("keda", "otel-collector")),
+    Combination("overlays/local", ("cert",)),
+    Combination("overlays/production", ("keda", "otel-collector", "cert")),
 )
 
 
-def build(combination: Combination, folder: Path) -> tuple[Manifest, ...]:
-    """Build a combination; `folder` must be fresh."""
+def every_combination() -> dict[str, tuple[Combination, ...]]:
+    """Every base with every choice of components that it does not hold already; by base."""
+    storages = ((), *((cloud,) for cloud in CLOUDS))
+    free = ("keda", "otel-collector", "cert")
+    return {
+        ".": _choices(".", storages, free),
+        "overlays/local": _choices("overlays/local", storages, (*free, "network-policies")),
+        "overlays/production": _choices("overlays/production", ((),), free),
+    }
+
+
+def _choices(
+    base: str, storages: Iterable[tuple[str, ...]], free: tuple[str, ...]
+) -> tuple[Combination, ...]:
+    return tuple(
+        Combination(base, (*storage, *(name for name, taken in zip(free, wanted, strict=True) if taken)))
+        for storage, wanted in product(storages, product((False, True), repeat=len(free)))
+    )
+
+
+@cache
+def build(combination: Combination) -> tuple[Manifest, ...]:
+    """Build a combination, once in each process."""
+    with TemporaryDirectory() as folder:
+        (manifests,) = build_all((combination,), Path(folder)).values()
+    return manifests
+
+
+def build_all(combinations: Iterable[Combination], folder: Path) -> dict[Combination, tuple[Manifest, ...]]:
+    """Build combinations by one run, each in a namespace of its own until it is taken apart."""
     for name in ("k8s", "envoy"):
         shutil.copytree(ROOT / name, folder / name)
-    target = folder / "built"
-    target.mkdir()
-    (target / "kustomization.yaml").write_text(_kustomization(combination))
-    argv = [_kustomize(), "build", str(target)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    names = {f"weir-{number}": combination for number, combination in enumerate(combinations)}
+    for name, combination in names.items():
+        (folder / name).mkdir()
+        (folder / name / "kustomization.yaml").write_text(_kustomization(combination, name))
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump({"resources": list(names)}))
+    argv = [_kustomize(), "build", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
-    return tuple(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
+    built: dict[Combination, list[Manifest]] = {combination: [] for combination in names.values()}
+    for manifest in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader):
+        metadata = manifest["metadata"]
+        home = metadata.get("namespace") if manifest["kind"] != "Namespace" else metadata["name"]
+        built[names[home]].append(_at_home(manifest))
+    return {combination: tuple(manifests) for combination, manifests in built.items()}
+
+
+def _at_home(manifest: Manifest) -> Manifest:
+    if manifest["kind"] == "Namespace":
+        return {**manifest, "metadata": {**manifest["metadata"], "name": "weir"}}
+    return {**manifest, "metadata": {**manifest["metadata"], "namespace": "weir"}}
 
 
 def of_kind(manifests: Iterable[Manifest], kind: str) -> dict[str, Manifest]:
@@ -77,12 +121,12 @@ def environment(manifests: tuple[Manifest, ...], container: Mapping[str, Any]) -
     return {**mapped, **{name: value for name, value in own.items() if name.startswith("WEIR_")}}
 
 
-def _kustomization(combination: Combination) -> str:
+def _kustomization(combination: Combination, namespace: str) -> str:
     return yaml.safe_dump(
         {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "namespace": "weir",
+            "namespace": namespace,
             "resources": [f"../k8s/{combination.base}"],
             "components": [f"../k8s/components/{name}" for name in combination.components],
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -10,9 +11,11 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from weir_cli import backup as backups
 from weir_cli import runner, uploader
 from weir_cli.client import ApiError
 from weir_cli.config import RunConfig
+from weir_cli.plan import nats_url
 from weir_cli.supervisor import StartFailed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Weir: adaptive HLS streaming.")
@@ -55,9 +58,55 @@ def upload(
         _fail(str(error))
 
 
+NatsUrl = Annotated[str, typer.Option("--nats", help="NATS servers; the local suite's if none are given.")]
+TlsFolder = Annotated[Path | None, typer.Option("--tls", help="Folder with tls.crt, tls.key and ca.crt.")]
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="Where to write; made if missing.")],
+    nats: NatsUrl = "",
+    tls: TlsFolder = None,
+) -> None:
+    """Write everything that NATS keeps into a folder; storage is backed up after it, by its own means."""
+
+    async def work() -> None:
+        async with backups.open_nats(nats or _local_nats(), tls) as client:
+            await backups.backup(client, folder, print)
+
+    _run_backup(work())
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="What `backup` has written.")],
+    nats: NatsUrl = "",
+    tls: TlsFolder = None,
+    replicas: Annotated[int | None, typer.Option(min=1, max=5, help="Copies from now on.")] = None,
+) -> None:
+    """Bring a backup into a NATS that has nothing of it; do it before the services start."""
+
+    async def work() -> None:
+        async with backups.open_nats(nats or _local_nats(), tls) as client:
+            await backups.restore(client, folder, print, replicas=replicas)
+
+    _run_backup(work())
+
+
 def main() -> None:
     """Run the command line."""
     app()
+
+
+def _local_nats() -> str:
+    return nats_url(_config(None).port)
+
+
+def _run_backup(work: Coroutine[None, None, None]) -> None:
+    try:
+        asyncio.run(work)
+    except backups.BackupFailed as error:
+        _fail(str(error))
 
 
 def _config(replicas: int | None) -> RunConfig:

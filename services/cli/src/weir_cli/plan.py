@@ -168,6 +168,11 @@ def plan_suite(wishes: Wishes, programs: Programs) -> Plan:
     )
 
 
+def nats_url(port: int) -> str:
+    """Where the first NATS server of the suite with this public port is."""
+    return f"nats://{Address(port=port + _NATS)}"
+
+
 def _plan_nats(wishes: Wishes, programs: Programs) -> tuple[Process]:
     """Plan a server that stands alone."""
     client, monitor = wishes.address(_NATS), wishes.address(_NATS_MONITOR)
