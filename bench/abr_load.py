@@ -21,6 +21,8 @@ import uvloop
 from weir.abr.v1 import abr_pb2 as pb
 from weir.abr.v1 import abr_pb2_grpc as pb_grpc
 
+from chassis.grpc_server import SERVER_OPTIONS
+
 METHOD = "/weir.abr.v1.AbrService/SelectQuality"
 VIEWERS_COUNT = 4_000
 WARM_COUNT = 50
@@ -46,7 +48,7 @@ class Peer(pb_grpc.AbrServiceServicer):
 
 async def serve() -> None:
     """Serve until killed."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     pb_grpc.add_AbrServiceServicer_to_server(Peer(), server)  # type: ignore[abstract] # the rest is not called
     server.add_insecure_port(os.environ["WEIR_GRPC_ADDRESS"])
     await server.start()

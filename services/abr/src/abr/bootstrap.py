@@ -39,6 +39,8 @@ from chassis.tls import Certificates, certificates_of
 
 SERVICES = ("weir.abr.v1.AbrService",)
 EXPIRE_INTERVAL_S = 5.0
+RARELY = (10_000, 20, 100)
+"""Of garbage collection: viewers are freed without it, and looking at all of them takes long."""
 SWITCH_S = 0.0005
 """How long a thread that works tables out goes on when the event loop has something to do."""
 
@@ -147,6 +149,7 @@ async def serve_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[int]
 async def run_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[None]:
     """Run the service as `chassis.lifecycle` wants it."""
     sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(*RARELY)
     async with serve_abr(config, stopping):
         yield
 
