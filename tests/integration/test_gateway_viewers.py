@@ -62,6 +62,14 @@ class TestDeliveries:
         assert len(sessions) == 3
         assert not any("1.2.3.4" in one for one in sessions)
 
+    async def test_where_a_player_asks_from_is_told_beside_its_own_name(self, theatre: Theatre) -> None:
+        await theatre.scene.get(MASTER)
+        await theatre.scene.get(f"{SEGMENT}&{CMCD}")
+        await self.told(theatre, requests_count=2)
+        places = {one.session_id: one.place_session_id for one in theatre.distribution.samples}
+        nameless = next(session_id for session_id in places if session_id != "player-1")
+        assert places == {nameless: "", "player-1": nameless}
+
     async def test_what_the_join_handed_out_is_told_beside_the_players_own_name(
         self, theatre: Theatre
     ) -> None:

@@ -229,6 +229,18 @@ class TestReports:
         assert (told.stream_id, told.session_id) == ("film", "sid")
         assert told.joined_session_id == joined.session_id
 
+    async def test_a_player_that_says_its_name_late_is_one_viewer(
+        self, replicas: Sequence[Distributor]
+    ) -> None:
+        asked = api.VariantDelivery(requests_count=1)  # for the multivariant playlist
+        nameless = api.DeliverySample(stream_id="film", session_id="at-1", variants=[asked])
+        await report(replicas[0], nameless)
+        await eventually(lambda: show(replicas[1]), lambda it: it.active_viewers == 1)
+        await report(replicas[1], sample("sid", place_session_id="at-1"), gateway="g2")
+        for replica in replicas:
+            shown = await eventually(lambda: show(replica), lambda it: it.total_segments_served)  # noqa: B023
+            assert [one.viewer_id for one in shown.viewers] == ["sid"]
+
     async def test_figures_are_what_gateways_sent_on_every_replica(
         self, replicas: Sequence[Distributor]
     ) -> None:

@@ -47,6 +47,11 @@ def sample(session_id: str = "s1", **fields: Any) -> Sample:
     return Sample(session_id=session_id, served=((values["variant_id"], served),), **values)
 
 
+def _playlist_alone(session_id: str) -> Sample:
+    served = Served(requests_count=1)
+    return Sample(stream_id="film", session_id=session_id, last_time=T0, served=(("", served),))
+
+
 def join(viewer_id: str, *, limit: int = 100, session_id: str = "") -> Join:
     session_id = session_id or f"of-{viewer_id}"
     return Join(stream_id="film", viewer_id=viewer_id, session_id=session_id, variant_id="Low", limit=limit)
@@ -234,6 +239,32 @@ class TestNames:
         audiences.ask([join("v", session_id="new")], time=T0 + 20)
         count(audiences, sent(sample("old")), time=T0 + 21)
         assert ids(audiences.of("film"), T0 + 21) == ["new"]
+
+    @pytest.mark.parametrize("named_first", [True, False])
+    def test_a_player_that_says_its_name_late_is_one_viewer(self, named_first: bool) -> None:
+        audiences = Audiences(TERMS)
+        reports = [_playlist_alone("at"), sample("sid", place_session_id="at")]
+        for number, one in enumerate(reversed(reports) if named_first else reports):
+            count(audiences, sent(one, number=number), time=T0 + number)
+        count(audiences, sent(sample("sid", place_session_id="at"), number=2), time=T0 + 2)
+        film = audiences.of("film")
+        assert (ids(film, T0 + 2), film.views_count) == (["sid"], 1)
+        assert film.peak_count == 1 + named_first
+
+    def test_a_nameless_player_that_plays_stays_beside_one_with_a_name(self) -> None:
+        audiences = Audiences(TERMS)
+        count(audiences, sent(_playlist_alone("at")), time=T0)
+        count(audiences, sent(sample("sid", place_session_id="at"), number=1), time=T0 + 1)
+        count(audiences, sent(sample("at"), number=2), time=T0 + 2)
+        count(audiences, sent(sample("sid", place_session_id="at"), number=3), time=T0 + 3)
+        film = audiences.of("film")
+        assert (sorted(ids(film, T0 + 3)), film.views_count) == (["at", "sid"], 2)
+
+    def test_a_place_that_joined_is_not_forgotten(self) -> None:
+        audiences = Audiences(TERMS)
+        audiences.ask([join("v", session_id="at")], time=T0)
+        count(audiences, sent(sample("sid", place_session_id="at")), time=T0 + 1)
+        assert ids(audiences.of("film"), T0 + 1) == ["at", "sid"]
 
     @given(st.data())
     def test_reports_in_any_order_and_cut_come_to_the_same(self, data: st.DataObject) -> None:
@@ -426,7 +457,7 @@ def _check_figures(audience: Audience, now: float) -> None:
     figures = measure(audience, now)
     latencies_s = [one.latency_s for one in present if one.latency_s is not None]
     assert figures.viewers_count == len(present)
-    assert figures.latency_s == pytest.approx(sum(latencies_s) / max(1, len(latencies_s)))
+    assert figures.latency_s == pytest.approx(sum(latencies_s) / max(1, len(latencies_s)), abs=1e-6)
     playing = Counter(one.variant_id for one in present if one.variant_id)
     assert {key: one.viewers_count for key, one in figures.variants.items() if one.viewers_count} == playing
     assert tuple(present) == page_of_viewers(audience, now, page_size=100, page_token="").sessions

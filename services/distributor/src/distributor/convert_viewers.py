@@ -114,6 +114,7 @@ def _is_sound(sample: api.DeliverySample) -> bool:
         bool(ID_PATTERN.fullmatch(sample.stream_id))
         and bool(SESSION.fullmatch(sample.session_id))
         and (not sample.joined_session_id or bool(SESSION.fullmatch(sample.joined_session_id)))
+        and (not sample.place_session_id or bool(SESSION.fullmatch(sample.place_session_id)))
         and _are_ids((sample.variant_id,))
         and min(sample.segments_count, sample.size_bytes, sample.failed_requests_count) >= 0
         and min(sample.cache_hits_count, sample.cache_misses_count) >= 0

@@ -124,6 +124,7 @@ def _from_session(session: SessionReport) -> distributor_pb2.DeliverySample:
         stream_id=session.stream_id,
         session_id=session.session_id,
         joined_session_id=session.joined_session_id,
+        place_session_id=session.place_id,
         variant_id=session.variant_id,
         segments_count=sum(one.segments_count for one in variants),
         size_bytes=sum(one.size_bytes for one in variants),

@@ -89,6 +89,7 @@ def _sample(sample: api.DeliverySample) -> Sample:
         stream_id=sample.stream_id,
         session_id=sample.session_id,
         joined_session_id=sample.joined_session_id,
+        place_session_id=sample.place_session_id,
         variant_id=sample.variant_id,
         last_time=last.seconds + last.nanos / 1e9,
         segments_count=sample.segments_count,

@@ -151,6 +151,7 @@ class Audience:
         self._count(sample, time)
         session = self._session_for(sample, time)
         if session:
+            self._forget_nameless(session, sample.place_session_id)
             self._keep(sessions.with_sample(session, sample, gateway=gateway, time=time))
 
     def expire(self, time: float) -> None:
@@ -216,6 +217,16 @@ class Audience:
             return None
         self.views_count += 1
         return sessions.begun(session_id, time)
+
+    def _forget_nameless(self, session: Session, place_id: str) -> None:
+        """Drop what a player was taken for before it said its name: one who has been sent no media.
+
+        Others behind the same address may be taken for it, too: they are counted when heard of again.
+        """
+        nameless = self._table.find(place_id) if place_id else None
+        if nameless and nameless.session_id != session.session_id and nameless.is_empty:
+            self._table.drop(nameless)
+            self.views_count -= 1
 
     def _absorbed(self, session: Session, other: Session, *, views_count: int) -> Session:
         """Make one session of two, which had been counted as `views_count` views too many."""

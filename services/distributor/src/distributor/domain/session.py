@@ -37,6 +37,11 @@ class Session:
     latency_s: float | None = None
     """Behind the live edge; None: it never said."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Nobody asked for it, and nothing but playlists was sent to it."""
+        return not (self.joined or self.variant_id or self.size_bytes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:

@@ -103,6 +103,8 @@ class Sample:
     session_id: str
     joined_session_id: str = ""
     """Another name of the same session; empty: none."""
+    place_session_id: str = ""
+    """Of the session that it may have been before it said its name; empty: none."""
     variant_id: str = ""
     """Played last."""
     last_time: float = 0.0

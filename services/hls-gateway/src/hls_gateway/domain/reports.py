@@ -37,6 +37,7 @@ class SessionReport:
         variant_id: Played last.
         buffer_s: What the player said last; None: nothing.
         last_time: When it was last seen, seconds since 1970.
+        place_id: How it would be known without a name of its own; empty: it has none.
     """
 
     stream_id: str
@@ -49,6 +50,7 @@ class SessionReport:
     buffer_s: float | None
     latency_s: float | None
     last_time: float
+    place_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

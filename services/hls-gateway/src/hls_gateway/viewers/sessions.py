@@ -47,6 +47,7 @@ class Session:
         "key",
         "last_time",
         "latency_s",
+        "place_id",
         "said",
         "session_id",
         "stream_id",
@@ -61,6 +62,7 @@ class Session:
         self.session_id = self.viewer_id = session_id
         self.joined_id = ""
         self.joined_time = 0.0
+        self.place_id = ""
         self.variant_id = ""
         self.last_time = 0.0
         self.is_told = True
@@ -103,6 +105,7 @@ class Session:
             buffer_s=self.buffer_s,
             latency_s=self.latency_s,
             last_time=self.last_time,
+            place_id=self.place_id,
         )
         self.is_told = True
         self._clear()
@@ -200,7 +203,9 @@ class Sessions:
             session = Session(key, place_session_id(who))
         else:
             session = Session(key, who)
-            self._claim(session, place_of(headers, client))
+            place = place_of(headers, client)
+            session.place_id = place_session_id(place)
+            self._claim(session, place)
         self._sessions[key] = session
         return session
 
