@@ -14,6 +14,9 @@ CALM = (
     "[2026-11-22 06:30:01.123][12][info][main] starting",
     "I1122 07:28:44.932772   21416 fork_posix.cc:71] Other threads are calling into gRPC",
     "",
+    '[12] 2026/11/22 16:41:21.233628 [WRN] Healthcheck failed: "JetStream is not current"',
+    "[12] 2026/11/22 16:41:21.233334 [WRN] Waiting for routing to be established...",
+    "[12] 2026/11/22 16:42:13.800605 [WRN] Metalayer blocking snapshot starting",
 )
 TROUBLE = (
     '{"event": "chunk failed", "level": "warning"}',

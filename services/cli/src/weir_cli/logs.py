@@ -33,7 +33,10 @@ _SEVERE = {"warning": _YELLOW, "error": _RED, "critical": _RED}
 _UNSHOWN = {"event", "level", "timestamp", "service", "trace_id", "exception"}
 # What is no trouble, as others write it: "[12] 2026/11/22 06:30:01.123 [INF] ready" is nats-server's,
 # "[2026-11-22 06:30:01.123][12][info][main] ready" Envoy's, "I1122 06:30:01.123 12 file.cc:71] ready" gRPC's.
+# Servers of NATS warn of each moment in which they have not yet found each other.
+_GATHERING = "(Healthcheck failed|Waiting for routing|JetStream has not established|Metalayer blocking)"
 _CALM = re.compile(
+    rf"\[\d+\] \S+ \S+ \[WRN\] {_GATHERING}|"
     r"\[\d+\] \S+ \S+ \[(INF|DBG|TRC)\]|\[[^]]*\]\[\d+\]\[(info|debug|trace)\]|I\d{4} \S+ +\d+ \S+\]"
 )
 
