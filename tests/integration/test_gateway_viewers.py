@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from weir.abr.v1 import abr_pb2
 from weir.distributor.v1 import distributor_pb2
 
 from support.audience_peer import Theatre, running_theatre, until_so
-from support.gateway import INCARNATION, Answer, audio, publish, segment, until, video
+from support.gateway import (
+    INCARNATION,
+    Answer,
+    audio,
+    live_segment,
+    live_stream,
+    part,
+    publish,
+    segment,
+    store_part,
+    until,
+    video,
+)
 
 MASTER = "/hls/talk/master.m3u8"
 PLAYLIST = f"/hls/talk/variants/High/playlist.m3u8?i={INCARNATION}"
@@ -48,6 +61,34 @@ class TestDeliveries:
         assert {variant.variant_id for one in samples for variant in one.variants} == {"", "High"}
         assert samples[-1].variant_id == "High"
         assert 12.0 in {one.buffer_s for one in samples}
+
+    @pytest.mark.parametrize(
+        ("asked", "segments_count"),
+        [
+            (["1_0", "1_1"], 0),  # there may be more of it
+            (["1_0", "1_1", "2_0"], 1),
+            (["1_0", "1_1", "2_0", "2_1", "3_0"], 2),
+            (["1_1", "2_0"], 0),
+            (["1_0", "2_0"], 0),
+            (["1_0", "1_1", "0_0"], 0),
+            (["1_0", "1_0", "1_1", "2_0", "2_0"], 1),
+        ],
+    )
+    async def test_parts_add_up_to_their_segment_once_the_next_one_began(
+        self, tmp_path: Path, asked: Sequence[str], segments_count: int
+    ) -> None:
+        async with running_theatre(tmp_path) as theatre:
+            theatre.scene.peer.create(live_stream())
+            parts = [(msn, number) for msn in range(4) for number in range(2)]
+            entries = [entry for msn in range(3) for entry in (part(msn, 0), part(msn, 1), live_segment(msn))]
+            theatre.scene.peer.append("talk", video(), *entries, part(3, 0))
+            for msn, number in parts:
+                await store_part(theatre.scene, part(msn, number))
+            for name in asked:
+                path = f"/hls/talk/variants/High/part_{name}.m4s?i={INCARNATION}&{CMCD}"
+                assert (await theatre.scene.get(path)).status == 200
+            samples = await self.told(theatre, requests_count=len(asked))
+            assert sum(one.segments_count for one in samples) == segments_count
 
     async def test_players_without_cmcd_are_told_apart_by_address_and_program(self, theatre: Theatre) -> None:
         for address, program in (

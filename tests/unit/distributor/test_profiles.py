@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,11 +11,38 @@ from pydantic import ValidationError
 
 from chassis.errors import InvalidArgument
 from distributor.config import DistributorConfig
-from distributor.domain.figures import profile_of, viewers_limit
+from distributor.domain.entries import Container
+from distributor.domain.figures import aimed_buffer_s, profile_of, viewers_limit
 from distributor.domain.profiles import PROFILES, buffer_health, connection_quality, find_profile
+from distributor.domain.stream import Description, StreamKind, StreamState, new_stream
 from distributor.domain.views import Start
 
 MEDIUM = PROFILES[2]
+
+
+@pytest.mark.parametrize(
+    ("part_target_s", "state", "aimed_s"),
+    [
+        (0.0, StreamState.ACTIVE, MEDIUM.buffer_s),
+        (0.333, StreamState.ACTIVE, 0.999),
+        (0.333, StreamState.ERROR, 0.999),  # its publisher may come back
+        (0.333, StreamState.ENDED, MEDIUM.buffer_s),
+        (0.333, StreamState.STOPPED, MEDIUM.buffer_s),
+        (5.0, StreamState.ACTIVE, MEDIUM.buffer_s),
+    ],
+)
+def test_players_of_a_low_latency_stream_aim_at_its_hold_back(
+    part_target_s: float, state: StreamState, aimed_s: float
+) -> None:
+    described = Description(
+        stream_id="cam",
+        kind=StreamKind.LIVE,
+        container=Container.CMAF,
+        target_duration_s=2,
+        part_target_s=part_target_s,
+    )
+    made = new_stream(described, incarnation="0a0a0a0a", now=datetime(2026, 11, 22, tzinfo=UTC))
+    assert aimed_buffer_s(replace(made, state=state), MEDIUM) == pytest.approx(aimed_s)
 
 
 def test_the_table_is_that_of_the_api() -> None:
@@ -46,7 +74,7 @@ def test_quality_changes_above_each_border(health: float, quality: str) -> None:
 
 @pytest.mark.parametrize(("buffer_s", "health"), [(0.0, 0.0), (2.5, 25.0), (10.0, 100.0), (60.0, 100.0)])
 def test_health_is_percent_of_the_buffer_that_the_profile_aims_at(buffer_s: float, health: float) -> None:
-    assert buffer_health(buffer_s, MEDIUM) == health
+    assert buffer_health(buffer_s, MEDIUM.buffer_s) == health
 
 
 def test_no_name_is_the_default_and_a_wrong_one_is_refused() -> None:

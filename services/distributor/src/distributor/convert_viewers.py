@@ -13,8 +13,8 @@ from weir.distributor.v1 import distributor_pb2 as api
 from chassis.errors import InvalidArgument
 from chassis.layout import ID_PATTERN, require_id
 from distributor.convert import MAX_RECORD_BYTES, require_text, write_time
-from distributor.domain.figures import VariantFigures, health_of, ladder, name_of, rung_name
-from distributor.domain.profiles import MAX_VIEWERS, Profile, connection_quality
+from distributor.domain.figures import VariantFigures, aimed_buffer_s, health_of, ladder, name_of, rung_name
+from distributor.domain.profiles import MAX_VIEWERS, connection_quality
 from distributor.domain.session import Session
 from distributor.domain.stream import Stream
 from distributor.service_viewers import (
@@ -163,7 +163,7 @@ def write_admission(admission: Admission) -> api.JoinStreamResponse:
         viewer_id=session.viewer_id,
         session_id=session.session_id,
         current_bitrate=rung_name(stream.variants, session.variant_id),
-        buffer_health=health_of(session, admission.profile),
+        buffer_health=health_of(session, aimed_buffer_s(stream, admission.profile)),
         playback_url=f"/hls/{stream.stream_id}/master.m3u8?{urlencode(query)}",
         message="play playback_url" if stream.variants else "joined; there is nothing to play yet",
         timestamp=write_time(admission.time),
@@ -188,6 +188,7 @@ def write_departure(departure: Departure) -> api.LeaveStreamResponse:
 def write_gathering(gathering: Gathering) -> api.GetDistributionResponse:
     """Write who watches a stream."""
     stream, figures = gathering.stream, gathering.figures
+    aimed_s = aimed_buffer_s(stream, gathering.profile)
     return api.GetDistributionResponse(
         recording_id=recording_of(stream),
         active_viewers=figures.viewers_count,
@@ -195,8 +196,7 @@ def write_gathering(gathering: Gathering) -> api.GetDistributionResponse:
         total_segments_served=figures.served.segments_count,
         total_bytes_served=figures.served.size_bytes,
         viewers=[
-            _write_viewer(session, stream, gathering.profile, gathering.time)
-            for session in gathering.page.sessions
+            _write_viewer(session, stream, aimed_s, gathering.time) for session in gathering.page.sessions
         ],
         message=f"{figures.viewers_count} watch now",
         timestamp=write_time(gathering.time),
@@ -256,8 +256,8 @@ def write_metrics(metrics: Metrics) -> api.GetMetricsResponse:
     )
 
 
-def _write_viewer(session: Session, stream: Stream, profile: Profile, now: datetime) -> api.Viewer:
-    health = health_of(session, profile)
+def _write_viewer(session: Session, stream: Stream, aimed_s: float, now: datetime) -> api.Viewer:
+    health = health_of(session, aimed_s)
     return api.Viewer(
         viewer_id=session.viewer_id,
         current_bitrate=rung_name(stream.variants, session.variant_id),

@@ -13,13 +13,15 @@ from distributor.domain.audience import Audience
 from distributor.domain.entries import MediaKind
 from distributor.domain.profiles import DEFAULT_PROFILE, Profile, buffer_health
 from distributor.domain.session import Session
-from distributor.domain.stream import Variant
+from distributor.domain.stream import Stream, StreamState, Variant
 from distributor.domain.views import NOTHING_SERVED, Served, Start
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
 # Where the multivariant playlist lets players begin that know nothing of their network.
 _FIRST_BPS = 2_000_000
+# Of PART-HOLD-BACK, as rfc8216bis 4.4.3.8 recommends it, and as playlists say.
+_HOLD_BACK_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +102,20 @@ def viewers_limit(profile: Profile, start: Start | None, stream_limit: int) -> i
     return (start.max_viewers if start else 0) or stream_limit or profile.max_viewers
 
 
-def health_of(session: Session, profile: Profile) -> float:
-    """A viewer's buffer in percent of the profile's; 0 as long as the player does not say."""
-    return buffer_health(session.buffer_s or 0.0, profile)
+def aimed_buffer_s(stream: Stream, profile: Profile) -> float:
+    """The buffer that players of a stream aim at: the profile's, or what a low-latency one lets them hold.
+
+    Who plays parts stays as far behind the live edge as PART-HOLD-BACK of the playlists says, and cannot
+    hold more.
+    """
+    hold_back_s = _HOLD_BACK_PARTS * stream.description.part_target_s
+    is_live = stream.state not in {StreamState.STOPPED, StreamState.ENDED}
+    return min(profile.buffer_s, hold_back_s) if hold_back_s and is_live else profile.buffer_s
+
+
+def health_of(session: Session, aimed_s: float) -> float:
+    """A viewer's buffer in percent of what it aims at; 0 as long as the player does not say."""
+    return buffer_health(session.buffer_s or 0.0, aimed_s)
 
 
 def choose_variant(variants: Sequence[Variant], name: str) -> Variant | None:

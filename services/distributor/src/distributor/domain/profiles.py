@@ -113,9 +113,9 @@ def find_profile(profiles: Sequence[Profile], name: str) -> Profile:
     )
 
 
-def buffer_health(buffer_s: float, profile: Profile) -> float:
-    """How much of the profile's buffer a player holds, percent, 0 to 100."""
-    return min(100.0, 100.0 * buffer_s / profile.buffer_s)
+def buffer_health(buffer_s: float, aimed_s: float) -> float:
+    """How much of the buffer that it aims at a player holds, percent, 0 to 100."""
+    return min(100.0, 100.0 * buffer_s / aimed_s)
 
 
 def connection_quality(health: float) -> ConnectionQuality:

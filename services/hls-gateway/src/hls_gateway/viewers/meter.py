@@ -133,8 +133,8 @@ class Meter:
             return
         if rendition.has_picture or not session.variant_id:
             session.variant_id = rendition.rendition_id
-        if isinstance(media, Segment) and shown.is_whole and size_bytes == shown.size_bytes:
-            tally.segments_count += 1
+        if shown.is_whole and size_bytes == shown.size_bytes:
+            tally.segments_count += isinstance(media, Segment) or session.gather(shown.known, media)
         taken_ms = transfer_ms(size_bytes, paced_bytes, paced_s)
         if said or taken_ms:
             self._tell(visit, media, size_bytes, taken_ms)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from hls_gateway.domain.cmcd import Cmcd, find_session_id, parse_cmcd
 from hls_gateway.domain.reports import JoinedSession, SessionReport, VariantReport
 from hls_gateway.domain.session_ids import place_of, place_session_id
+from hls_gateway.domain.stream import Part
+from hls_gateway.domain.timeline import RenditionTimeline
 
 # How long after a multivariant playlist a player may begin to call itself by a name of its own.
 _CLAIM_S = 60.0
@@ -20,6 +23,16 @@ _PUSHED_OUT_COUNT = 10_000
 
 Place = tuple[bytes, bytes]
 Key = tuple[str, str | Place]
+
+
+class Gathering(NamedTuple):
+    """The segment of one rendition that a session was last sent parts of: how many, from the first on."""
+
+    msn: int
+    parts_count: int
+
+
+_NOTHING_GATHERED = Gathering(-1, 0)
 
 
 class Tally:
@@ -41,6 +54,7 @@ class Session:
         "buffer_s",
         "cache_hits_count",
         "cache_misses_count",
+        "gathering",
         "is_told",
         "joined_id",
         "joined_time",
@@ -63,6 +77,7 @@ class Session:
         self.joined_id = ""
         self.joined_time = 0.0
         self.place_id = ""
+        self.gathering: dict[str, Gathering] = {}
         self.variant_id = ""
         self.last_time = 0.0
         self.is_told = True
@@ -82,6 +97,17 @@ class Session:
         if found is None:
             found = self.tallies[variant_id] = Tally()
         return found
+
+    def gather(self, known: RenditionTimeline, part: Part) -> bool:
+        """Take note of a part that was sent whole; whether it shows that the segment before it was, too.
+
+        Which part of a segment is its last is known when the next segment begins.
+        """
+        before = self.gathering.get(part.rendition_id, _NOTHING_GATHERED)
+        count = before.parts_count if part.msn == before.msn else 0
+        self.gathering[part.rendition_id] = Gathering(part.msn, count + (part.part == count))
+        began = part.msn > before.msn
+        return began and before.parts_count > 0 and known.part_count(before.msn) == before.parts_count
 
     def hear(self, cmcd: Cmcd) -> None:
         """Take in what the player says."""
