@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from weir.timeline.v1 import timeline_pb2 as pb
 
 from support.distributor import msns_of, open_writer, rendition, running_distributor, segment, watch_until
 from support.nats import NatsServer, running_nats
-from weir_cli.backup import BackupFailed, backup, open_nats, restore
+from weir_cli.backup import BackupFailed, backup, open_nats, read_letters, restore
 
 
 def weir(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,3 +86,15 @@ async def test_what_is_there_is_never_written_over(nats_server: NatsServer, tmp_
 def test_a_folder_without_a_backup_is_refused(nats_server: NatsServer, tmp_path: Path) -> None:
     answer = weir("restore", str(tmp_path), "--nats", nats_server.url)
     assert (answer.returncode, "holds no backup" in answer.stderr) == (1, True)
+
+
+async def test_what_was_given_up_can_be_read(nats_server: NatsServer) -> None:
+    told: list[str] = []
+    async with running_distributor(nats_server.url), open_nats(nats_server.url) as client:
+        await read_letters(client, told.append)
+        assert told == []
+        for edge in ("a", "b", "c"):
+            await client.jetstream().publish("weir.dead.deliveries.film", json.dumps({"edge": edge}).encode())
+        await client.jetstream().delete_msg("WEIR_DEAD_DELIVERIES", 2)
+        await read_letters(client, told.append)
+    assert [json.loads(letter)["edge"] for letter in told] == ["a", "c"]

@@ -93,6 +93,17 @@ def restore(
     _run_backup(work())
 
 
+@app.command()
+def letters(nats: NatsUrl = "", tls: TlsFolder = None) -> None:
+    """Show the deliveries that were given up, the newest last, one line of JSON each."""
+
+    async def work() -> None:
+        async with backups.open_nats(nats or _local_nats(), tls) as client:
+            await backups.read_letters(client, print)
+
+    _run_backup(work())
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -1,4 +1,4 @@
-"""`weir backup` and `weir restore`: everything that JetStream keeps, in a folder of files.
+"""`weir backup`, `weir restore`, `weir letters`: what JetStream keeps, in a folder or to be looked at.
 
 Each stream becomes NAME.json, its settings and what it held, and NAME.snapshot, as the server packs it.
 """
@@ -15,10 +15,12 @@ from typing import Any
 
 import nats
 from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 Document = dict[str, Any]
 Say = Callable[[str], None]
 
+_LETTERS = "WEIR_DEAD_DELIVERIES"
 _CHUNK_BYTES = 128 * 1024
 _TIMEOUT_S = 60.0  # for one answer of the server
 
@@ -89,6 +91,19 @@ async def restore(client: Client, folder: Path, say: Say, *, replicas: int | Non
             document["config"]["num_replicas"] = replicas
         state = await _read(client, document, path.with_suffix(".snapshot"))
         say(f"{path.stem}: {state['messages']} messages, {state['bytes']} bytes")
+
+
+async def read_letters(client: Client, say: Say) -> None:
+    """Tell of each delivery that was given up, the newest last; one line of JSON each."""
+    answer = await client.request(f"$JS.API.STREAM.INFO.{_LETTERS}", b"", timeout=_TIMEOUT_S)
+    state = _checked(_LETTERS, json.loads(answer.data))["state"]
+    js = client.jetstream()
+    for sequence in range(max(1, state["first_seq"]), state["last_seq"] + 1):
+        try:
+            letter = await js.get_msg(_LETTERS, sequence)
+        except NotFoundError:  # its week is over
+            continue
+        say((letter.data or b"").decode())
 
 
 def _documents(folder: Path) -> list[Path]:
