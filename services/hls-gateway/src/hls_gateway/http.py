@@ -266,8 +266,9 @@ class GatewaySite:
             await self._service.warm(edition, key[1].rendition_id, key[1].name)
         except WeirError as error:
             log.info("a part could not be read", error=error.message)
-        for hint, answer in self._hints.pop(key):
-            hint.settle(answer)
+        finally:  # whatever it was, nobody is left waiting
+            for hint, answer in self._hints.pop(key):
+                hint.settle(answer)
 
     async def _later(self, request: Request, work: Later, name: str) -> Response | Held:
         """Wait for an answer in a span of its own."""
