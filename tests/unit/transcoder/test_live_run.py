@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -20,6 +21,7 @@ from transcoder.domain.live_cutter import LiveOutput, LivePart, LiveRenditionEnd
 from transcoder.domain.live_plan import LivePlan, plan_live
 from transcoder.domain.live_run import LiveRun
 from transcoder.domain.live_sound import AWAY_S
+from transcoder.domain.live_thumbnails import LiveThumbnails
 from transcoder.domain.packager import IFrameRange, MediaKind, PackagingError
 from transcoder.domain.plan import Container
 from transcoder.domain.silence import silent_aac_frame
@@ -253,6 +255,19 @@ def test_without_parts_a_segment_is_one_fragment_per_gop() -> None:
 def test_frames_that_are_not_on_the_grid_are_refused(stream: bytes, fault: str) -> None:
     with pytest.raises(PackagingError, match=f"VeryLow.*{fault}"):
         LiveRun(make_plan()).feed(0, stream, 0.0)
+
+
+def test_segments_that_wait_for_their_sprites_are_not_kept() -> None:
+    plan = make_plan(sound=False)
+    assert plan.thumbnails
+    thumbnails = LiveThumbnails(plan, plan.thumbnails)
+    data = bytes(100_000)
+    (first, *_) = segments_of(run_through(plan, encode_pictures(40)), plan.ladder[0].name)
+    held_count = sys.getrefcount(data)
+    assert list(thumbnails.follow([replace(first, data=data)])) == []
+    assert sys.getrefcount(data) == held_count
+    (sprite,) = thumbnails.feed(make_jpeg(0) + make_jpeg(1))
+    assert (sprite.segment, sprite.start_s) == (first.segment, first.start_s)
 
 
 def test_output_that_ends_within_a_frame_is_refused() -> None:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from transcoder.domain.jpeg import JpegReader, stack_pictures
 from transcoder.domain.live_cutter import LiveMedia, LiveSegment
 from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.thumbnails import ThumbnailPlan, describe_thumbnails, thumbnail_errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """What a sprite takes over from the segment that it stands beside; that one's bytes are not kept."""
+
+    segment: int
+    start_s: float
+    duration_s: float
 
 
 class LiveThumbnails:
@@ -26,7 +36,7 @@ class LiveThumbnails:
         self._beside = plan.ladder[0].name
         self._reader = JpegReader()
         self._pictures: deque[bytes] = deque()
-        self._segments: deque[LiveSegment] = deque()
+        self._segments: deque[_Beside] = deque()
         """Those whose sprites are to come."""
 
     def feed(self, data: bytes) -> Iterator[LiveSegment]:
@@ -46,7 +56,8 @@ class LiveThumbnails:
         """
         for item in media:
             if isinstance(item, LiveSegment) and item.rendition.rendition_id == self._beside:
-                self._segments.append(item)
+                beside = _Beside(segment=item.segment, start_s=item.start_s, duration_s=item.duration_s)
+                self._segments.append(beside)
         return self._stack_whole()
 
     def _stack_whole(self) -> Iterator[LiveSegment]:
@@ -62,5 +73,5 @@ class LiveThumbnails:
                 data=data,
             )
 
-    def _count(self, segment: LiveSegment) -> int:
+    def _count(self, segment: _Beside) -> int:
         return self._thumbnails.count(round(segment.duration_s / self._grid.frame_s))
