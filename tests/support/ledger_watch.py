@@ -64,7 +64,9 @@ class LedgerLaws:
         if self.has_ended:
             self._fault(f"record {sequence} came behind the end")
         self.sequence, self._epoch = sequence, record.epoch
-        return [place for entry in record.entries if (place := self._take(record.epoch, entry))]
+        epochs = epochs_of(record)
+        taken = (self._take(epoch, entry) for epoch, entry in zip(epochs, record.entries, strict=True))
+        return [place for place in taken if place]
 
     def hash(self, place: Place, data: bytes) -> None:
         """Take down what an announced object held."""
@@ -114,6 +116,16 @@ class LedgerLaws:
 
     def _fault(self, text: str) -> None:
         self.faults.append(f"{self.name}: {text}")
+
+
+def epochs_of(record: pb.Record) -> list[int]:
+    """Tell under which epoch each entry was appended.
+
+    Who watches again is told at once what several records said, under the epoch of the last one; each owner
+    begins with an entry of its own.
+    """
+    opened = [entry.WhichOneof("kind") == "opened" for entry in record.entries]
+    return [record.epoch - sum(opened[index + 1 :]) for index in range(len(opened))]
 
 
 class LedgerWatch:

@@ -44,6 +44,16 @@ def test_a_lawful_history_has_no_fault() -> None:
     assert [place.msn for place in laws.segments] == [0, 1, 2]
 
 
+def test_what_was_merged_for_somebody_who_came_late_belongs_to_those_who_appended_it() -> None:
+    opened = pb.Entry(opened=pb.Opened(owner="next"))
+    laws = _laws(
+        (3, _record(_part(0, 0))),
+        (9, _record(_part(0, 1), opened, _segment(0), opened, _segment(1), epoch=3)),
+    )
+    assert laws.faults == []
+    assert [told.epoch for told in laws.segments.values()] == [2, 3]
+
+
 def test_gaps_are_not_to_be_read() -> None:
     laws = LedgerLaws("here")
     assert laws.take(1, _record(_segment(0), _segment(1, gap=True))) == [Place(LOW, 0)]

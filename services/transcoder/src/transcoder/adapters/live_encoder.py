@@ -176,8 +176,9 @@ class _Meter:
     def note(self, _: Progress) -> None:
         """Report what was since the last time: ffmpeg's own speed is the mean of the whole run."""
         now = self._mark()
-        self._on_progress(measure_speed(self._before, now))
-        self._before = now
+        if now.wall_s > self._before.wall_s:  # a busy process reads two reports at once
+            self._on_progress(measure_speed(self._before, now))
+            self._before = now
 
     def _mark(self) -> SpeedMark:
         now = self.now()
