@@ -105,7 +105,7 @@ lock: $(UV) ## Choose the newest versions of all dependencies, and write them do
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
-.PHONY: run check test torture faults format bench images clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
+.PHONY: run check test torture faults format bench images k8s-tls clean lint proto-lint test-unit test-contract test-integration test-e2e test-browser \
 	lock help setup chromium
 
 # --- What must be there first; each file is made once, and again when what it is made from has changed. ---------------

@@ -23,6 +23,7 @@ from support.certificates import Authority, Mount
 from support.nats import running_nats
 from support.ports import free_ports
 
+K8S = Path(__file__).parents[2] / "k8s"
 SHOWN = "/weir.test.Mirror/Shown"
 KEPT = "/weir.test.Mirror/Kept"
 RENEWAL_TIMEOUT_S = 60
@@ -241,3 +242,36 @@ tls {{
   handshake_first: true
 }}
 """
+
+
+async def test_nats_as_the_component_configures_it_takes_renewed_certificates_when_told_to(
+    server: Mount, caller: Mount, authority: Authority, tmp_path: Path
+) -> None:
+    included, config = (tmp_path / "etc" / folder / "nats.conf" for folder in ("nats", "nats-tls"))
+    included.parent.mkdir(parents=True)
+    included.write_text("jetstream {max_file_store: 1GB}\n")
+    config.parent.mkdir()
+    text = (K8S / "components" / "cert" / "nats.conf").read_text()
+    config.write_text(text.replace("/etc/weir/tls", str(server.folder)))
+    with running_nats(tmp_path / "nats", "--config", str(config)) as nats:
+        believed = caller.open().client_context()
+        assert await asyncio.to_thread(certificate_at, nats.port, believed) == server.certificate
+        old = server.certificate
+        server.renew(authority)
+        assert await asyncio.to_thread(certificate_at, nats.port, believed) == old
+        nats.reload()
+        async with asyncio.timeout(RENEWAL_TIMEOUT_S):
+            while await asyncio.to_thread(certificate_at, nats.port, believed) == old:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(certificate_at, nats.port, believed) == server.certificate
+
+
+def certificate_at(port: int, context: ssl.SSLContext) -> bytes:
+    """Read the certificate that a server shows on a new connection; PEM."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=30) as opened,
+        context.wrap_socket(opened, server_hostname="127.0.0.1") as encrypted,
+    ):
+        shown_now = encrypted.getpeercert(binary_form=True)
+        assert shown_now
+        return ssl.DER_cert_to_PEM_cert(shown_now).encode()

@@ -50,6 +50,10 @@ class NatsServer:
         """Stop as an operator would."""
         self._end(signal.SIGTERM)
 
+    def reload(self) -> None:
+        """Let it read its configuration, and the files that this names, again."""
+        self._running().send_signal(signal.SIGHUP)
+
     def freeze(self) -> None:
         """Stop answering without closing a connection; `thaw` goes on."""
         self._running().send_signal(signal.SIGSTOP)
