@@ -240,12 +240,21 @@ async def test_idle_streams_are_let_go_and_found_again(tmp_path: Path) -> None:
 async def test_the_least_recently_used_streams_go_first(tmp_path: Path, limit: dict[str, int]) -> None:
     async with running_scene(tmp_path, **limit) as scene:
         for name in ("a", "b", "c"):
-            scene.peer.create(stream(name))
+            scene.peer.create(stream(name, target_duration_s=1))
             scene.peer.append(name, video(), segment(0))
             assert (await scene.get(f"/hls/{name}/master.m3u8")).status == 200
         await watcher_count(scene.peer, 2)
         assert (await scene.get("/hls/a/master.m3u8")).status == 200
         assert [watch.stream_id for watch in scene.peer.watches] == ["a", "b", "c", "a"]
+
+
+async def test_above_the_bound_of_memory_streams_in_use_go_too(tmp_path: Path) -> None:
+    async with running_scene(tmp_path, timeline_memory_bytes=1024 * 1024) as scene:
+        for number in range(40):
+            scene.peer.create(stream(f"s{number}"))
+            scene.peer.append(f"s{number}", video(), segment(0))
+            assert (await scene.get(f"/hls/s{number}/master.m3u8")).status == 200
+        await watcher_count(scene.peer, 30)
 
 
 async def watcher_count(peer: TimelinePeer, count: int) -> None:

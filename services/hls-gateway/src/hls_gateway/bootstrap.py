@@ -154,6 +154,7 @@ def _shelf_limits(config: GatewayConfig) -> ShelfLimits:
     return ShelfLimits(
         stream_count=config.stream_count,
         segment_count=config.segment_count,
+        memory_bytes=config.timeline_memory_bytes,
         pending_count=config.lookup_count,
         idle_s=config.stream_idle_s,
         wait_s=config.lookup_timeout_s,

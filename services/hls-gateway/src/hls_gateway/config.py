@@ -55,13 +55,19 @@ class GatewayConfig(ServiceConfig):
     """Deadline of one read from storage, and of one segment that is pushed, seconds, above 0 to 120."""
 
     stream_count: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Streams whose timelines are held, 1 to 100,000; the one that was not used for longest goes first."""
+    """Streams whose timelines are held, 1 to 100,000; the one that was not used for longest goes first.
+
+    Those in use are kept beyond that: waited for, or asked for within three target durations.
+    """
 
     segment_count: Annotated[int, Field(ge=1, le=10_000_000)] = 250_000
     """Segments held of all of them together, about 1.2 KB each, 1 to 10,000,000; likewise.
 
     A live stream of six renditions with segments of 2 s and a window of half an hour comes to 11,000.
     """
+
+    timeline_memory_bytes: Annotated[int, Field(ge=MEBIBYTE, le=64 * 1024 * MEBIBYTE)] = 512 * MEBIBYTE
+    """About what all of them may take, bytes, 1 MiB to 64 GiB; above it streams in use are let go, too."""
 
     stream_idle_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """How long a stream is followed after its last request, seconds, above 0 to 86,400."""

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from chassis.errors import DataLoss, NotFound, Unavailable, WeirError
 from chassis.telemetry import STREAM, log
+from hls_gateway.domain.live_window import LEAST_TARGETS
 from hls_gateway.domain.stream import Record, Stream
 from hls_gateway.editions.edition import Edition, again
 from hls_gateway.ports import CaughtUp, Press, TimelineEvent, TimelineFeed
@@ -16,6 +17,8 @@ from hls_gateway.ports import CaughtUp, Press, TimelineEvent, TimelineFeed
 Printed = TypeVar("Printed")
 
 _RETRY_S = 0.5
+# What a segment takes, and a stream beside its segments: its playlists, its connection to the distributor.
+_SEGMENT_BYTES, _STREAM_BYTES = 1200, 32_768
 
 
 class _ReadWhole(Exception):
@@ -46,6 +49,22 @@ class Follower(Generic[Printed]):
     @property
     def segment_count(self) -> int:
         return self.edition.timeline.segment_count if self.edition else 0
+
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes in memory."""
+        return _STREAM_BYTES + _SEGMENT_BYTES * self.segment_count
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Tell whether somebody waits for what comes next."""
+        return bool(self.edition and self.edition.room.waiter_count)
+
+    def is_in_use(self, now: float) -> bool:
+        """Tell whether somebody watches: within three target durations each viewer asks again."""
+        if not self.edition or self.is_waited_for:
+            return True
+        return now - self.used_time <= LEAST_TARGETS * self.edition.timeline.stream.target_duration_s
 
     async def settled(self, wait_s: float) -> Edition[Printed]:
         """Wait until the edition is complete.

@@ -1,4 +1,9 @@
-"""The streams in use, within bounds: looked up when first asked for, let go when nobody asks any more."""
+"""The streams in use, within bounds: looked up when first asked for, let go when nobody asks any more.
+
+A stream is in use while somebody waits for what it says next, or asked within the time in which each of its
+viewers asks again. Above the usual bounds those go that are not in use; what is in use goes only above the
+bound of memory, and those that are waited for go last.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +31,9 @@ class ShelfLimits:
     """How much the shelf holds.
 
     Args:
-        stream_count: Streams held; over it, the one that was not used for longest goes.
+        stream_count: Streams held; over it, the one that was not used for longest goes, unless it is in use.
         segment_count: Segments held of all of them together; likewise.
+        memory_bytes: What all of them may take, about; over it, those go that are in use, too.
         pending_count: Streams that are being looked up at a time.
         idle_s: How long a stream is held after its last use.
         wait_s: How long a request waits for a stream to be looked up.
@@ -35,6 +41,7 @@ class ShelfLimits:
 
     stream_count: int
     segment_count: int
+    memory_bytes: int
     pending_count: int
     idle_s: float
     wait_s: float
@@ -56,6 +63,10 @@ class Shelf(Generic[Printed]):
         self._followers: dict[Key, Follower[Printed]] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._missing: dict[Key, tuple[float, Follower[Printed]]] = {}  # until when, and why
+
+    def __contains__(self, key: Key) -> bool:
+        """Tell whether a stream is held, without using it."""
+        return key in self._followers
 
     def edition_now(self, stream_id: str, incarnation: str) -> Edition[Printed] | None:
         """Give an edition that is complete; "" stands for the current incarnation."""
@@ -91,9 +102,9 @@ class Shelf(Generic[Printed]):
         """Let go of idle streams, and of what is above the limits."""
         now = self._clock()
         for key, follower in tuple(self._followers.items()):
-            if now - follower.used_time > self._limits.idle_s:
+            if now - follower.used_time > self._limits.idle_s and not follower.is_waited_for:
                 self._drop(key)
-        self._make_room()
+        self._make_room(now)
         self._missing = {key: missing for key, missing in self._missing.items() if missing[0] > now}
 
     def send_away(self, error: WeirError) -> None:
@@ -155,16 +166,19 @@ class Shelf(Generic[Printed]):
                 follower.edition.withdraw(follower.failure)
                 self._keep(key[0], follower.edition)
 
-    def _make_room(self) -> None:
+    def _make_room(self, now: float) -> None:
         held = [(key, follower) for key, follower in self._followers.items() if follower.edition]
-        held.sort(key=lambda one: one[1].used_time, reverse=True)
-        segment_count = 0
+        held.sort(key=lambda one: (one[1].is_waited_for, one[1].used_time), reverse=True)
+        limits, segment_count, size_bytes = self._limits, 0, 0
         for index, (key, follower) in enumerate(held):
             segment_count += follower.segment_count
+            size_bytes += follower.size_bytes
+            is_over = index >= limits.stream_count or segment_count > limits.segment_count
             # The first is in use now, even if it is too large alone.
-            is_over = index >= self._limits.stream_count or segment_count > self._limits.segment_count
-            if index and is_over:
+            if index and (size_bytes > limits.memory_bytes or (is_over and not follower.is_in_use(now))):
                 self._drop(key)
+                segment_count -= follower.segment_count
+                size_bytes -= follower.size_bytes
 
     def _drop(self, key: Key) -> None:
         del self._followers[key]
