@@ -13,9 +13,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Request
 
 from support.browser import Visit, until, visiting
-from support.publish import make_picture, publish
+from support.publish import publish
 from support.second_way import SecondWay
 from support.stack import Stack
+from support.viewers_house import make_film
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -88,8 +89,8 @@ async def _watching(
     browser: Browser, site: str, edge: SecondWay, folder: Path
 ) -> AsyncIterator[tuple[Visit, Ways]]:
     """Watch a film along the edge."""
-    source = await asyncio.to_thread(make_picture, folder / "film.mp4", DURATION_S)
-    stream_id = await publish(site, source, profiles=("VeryLow",))
+    film = await asyncio.to_thread(make_film, folder / "film.mp4", DURATION_S, sound=False)
+    stream_id = await publish(site, film)
     ways = Ways(edge)
     async with visiting(browser, f"{site}/") as visit:
         visit.page.on("request", ways.hear)
