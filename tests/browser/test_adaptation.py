@@ -24,11 +24,15 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150
 LOW, HIGH = "VeryLow", "Low"
 DURATION_S = 44
 WIDE_BPS, NARROW_BPS, WIDER_BPS = 2_500_000, 800_000, 20_000_000
+# Windows in which the video is wider than 480p, and no wider than 360p.
+WIDE_PIXELS, NARROW_PIXELS = 1_600, 600
 # What was asked for before the network changed is not to blame.
 WITHIN_SEGMENTS = 2
 
 _PICTURE = re.compile(rf"/variants/({LOW}|{HIGH})/segment_\d+\.m4s")
 _QUESTION = "/abr/quality"
+# The default policy's, and of who stands in for it until it is prepared for a ladder.
+_REASON = re.compile("expected, give or take|Best plan for")
 
 
 @dataclass
@@ -69,18 +73,31 @@ async def test_players_go_down_with_their_network_and_up_again(
 
 
 async def test_the_page_says_what_was_decided_and_why(browser: Browser, site: str, sample: str) -> None:
-    async with visiting(browser, site) as visit:
-        async with visit.page.expect_response(lambda answer: answer.url.endswith(_QUESTION)) as asked:
-            await visit.page.goto(f"{site}/watch/{sample}?abr=weir")
-        decision = await (await asked.value).json()
+    async with visiting(browser, site, width=WIDE_PIXELS) as visit:
+        decision = await _first_decision(visit, f"{site}/watch/{sample}?abr=weir")
         assert decision["bitrate_label"] == "Medium"
         await expect(_slot(visit.page, "verdict")).to_have_text("Weir: 720p")
-        await expect(_slot(visit.page, "reason")).to_contain_text("expected, give or take")
+        await expect(_slot(visit.page, "reason")).to_contain_text(_REASON)
         await expect(_slot(visit.page, "policy")).to_have_text(f"Policy: {decision['policy']}")
         await visit.page.get_by_role("radio", name="480p").check()
         await expect(_slot(visit.page, "reason")).to_contain_text("You have chosen")
         await expect(_slot(visit.page, "verdict")).to_be_hidden()
         assert visit.witness.complaints == []
+
+
+async def test_nobody_is_sent_more_pixels_than_the_page_shows(
+    browser: Browser, site: str, sample: str
+) -> None:
+    async with visiting(browser, site, width=NARROW_PIXELS) as visit:
+        decision = await _first_decision(visit, f"{site}/watch/{sample}?abr=weir")
+        assert await visit.video("video.clientWidth <= 640 && video.clientHeight <= 360")
+        assert decision["resolution"] == "640x360"
+
+
+async def _first_decision(visit: Visit, url: str) -> Any:
+    async with visit.page.expect_response(lambda answer: answer.url.endswith(_QUESTION)) as asked:
+        await visit.page.goto(url)
+    return await (await asked.value).json()
 
 
 async def test_the_controller_can_be_changed_while_it_plays(browser: Browser, site: str, rungs: str) -> None:
@@ -112,7 +129,7 @@ async def test_a_player_decides_by_itself_while_nobody_answers(
 async def test_viewers_are_shown_with_what_they_play_and_how_they_fare(
     browser: Browser, site: str, sample: str
 ) -> None:
-    async with visiting(browser, site) as visit:
+    async with visiting(browser, site, width=WIDE_PIXELS) as visit:
         await visit.page.get_by_role("link", name=re.compile("Viewers of (The s|S)ample")).click()
         table = visit.page.get_by_role("table", name="Viewers")
         row = table.get_by_role("row").filter(has_text="This player")

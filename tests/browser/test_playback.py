@@ -72,7 +72,7 @@ async def test_the_seek_bar_shows_what_is_to_be_seen_there(browser: Browser, sit
 async def test_auto_climbs_to_the_highest_rendition_that_the_network_carries(
     browser: Browser, site: str, sample: str
 ) -> None:
-    async with visiting(browser, f"{site}/watch/{sample}") as visit:
+    async with visiting(browser, f"{site}/watch/{sample}", width=1_600) as visit:
         await _shows(visit, 720)
         await expect(visit.page.get_by_text("now 720p")).to_be_visible()
 

@@ -25,6 +25,7 @@ from support.abr import (
     StreamsPeer,
     abr_config,
     batches,
+    columns,
     film,
     running_abr,
     running_streams_peer,
@@ -329,21 +330,38 @@ class TestGetStats:
 
 
 class TestReportSamples:
-    async def test_what_counts_is_counted(self, abr: Any) -> None:
-        late = Timestamp(seconds=int(time.time()) - 120)
-        answer = await abr.ReportSamples(
-            batches(
-                [
-                    sample("ann"),
-                    sample("bob", variant_id="audio"),
-                    sample("cat", buffer_s=math.nan),
-                    sample("cat", sample_time=late),
-                    sample("dan", stream_id="nothing"),
-                    sample("e e"),
-                ]
-            )
+    @pytest.mark.parametrize("by_columns", [False, True])
+    async def test_what_counts_is_counted(self, abr: Any, by_columns: bool) -> None:
+        samples = [
+            sample("ann"),
+            sample("bob", variant_id="audio"),
+            sample("cat", buffer_s=math.nan),
+            sample("cat", sample_time=Timestamp(seconds=int(time.time()) - 120)),
+            sample("dan", stream_id="nothing"),
+            sample("dan", stream_id="../film"),
+            sample("e e"),
+        ]
+        request = (
+            pb.ReportSamplesRequest(columns=columns(samples))
+            if by_columns
+            else pb.ReportSamplesRequest(samples=samples)
         )
-        assert (answer.accepted_count, answer.dropped_count) == (2, 4)
+        answer = await abr.ReportSamples(iter([request]))
+        assert (answer.accepted_count, answer.dropped_count) == (2, 5)
+        await until_measured(abr, 1)
+        known = await abr.GetStats(pb.GetStatsRequest(recording_id="film", viewer_id="ann"))
+        assert (known.current_bitrate_kbps, known.recent_segments_count) == (2_000, 1)
+
+    async def test_low_latency_is_measured_by_its_parts(self, abr: Any, peer: StreamsPeer) -> None:
+        peer.streams["film"] = film(
+            type="live", status="active", low_latency=True, target_duration=2, part_target_s=0.5
+        )
+        for _ in range(6):  # a second and a half is what players aim at holding
+            part = sample(msn=None, duration_s=0.5, buffer_s=1.4, transfer_ms=1, size_bytes=1_000)
+            await abr.ReportSamples(iter([pb.ReportSamplesRequest(columns=columns([part]))]))
+        known = await until_measured(abr, 1)
+        assert known.recent_segments_count == 2  # six quarters of a segment
+        assert known.average_buffer_health_percent > 70
 
     async def test_too_many_at_once_are_refused(self, abr: Any) -> None:
         request = pb.ReportSamplesRequest(samples=[sample()] * 1_001)

@@ -77,6 +77,14 @@ class TestBuffer:
         taking(one, sample(1, buffer_s=10), sample(1, "audio", buffer_s=3))
         assert one.buffer_s(NOW_S + 1) == pytest.approx(10 - 1 + SEGMENT_S)
 
+    def test_what_came_last_may_lie_above_the_target(self) -> None:
+        one, live = viewer(), viewer(stream(segment_s=2.0, part_s=0.5, buffer_target_s=1.5, is_live=True))
+        taking(one, sample(1, buffer_s=30))
+        taking(live, sample(1, buffer_s=1.5, transfer_s=0.1, msn=-1, duration_s=0.5))
+        assert (one.target_s, live.target_s) == (30, 1.5)
+        live.note_question(NOW_S + 2, buffer_s=2.1)
+        assert live.target_s == 3
+
     def test_who_holds_more_than_expected_aims_at_more(self) -> None:
         one = viewer()
         taking(one, sample(1, buffer_s=45))

@@ -62,7 +62,9 @@ class Intake:
             now_s = self._now()
             for place, row in turn:
                 if viewer := viewers[place]:
-                    count += self._take(viewer, row, now_s)
+                    count += take(viewer, row, now_s)
+                    if viewer.undecided >= DUE:
+                        self._decider.decide_soon(viewer)
                 else:
                     stream_id, viewer_id = sessions[place]
                     count += self._welcome(streams[stream_id], viewer_id, row, now_s)

@@ -143,8 +143,9 @@ class Viewer:
             self.aim_at(buffer_s)
 
     def aim_at(self, buffer_s: float) -> None:
-        """Raise the target for a player that holds so much."""
-        while buffer_s > self.target_s and self.target_s < MOST_TARGET_S:
+        """Raise the target for a player that holds so much: more than what came last lies above it."""
+        held_s = buffer_s - (self.stream.part_s or self.stream.segment_s)
+        while held_s > self.target_s and self.target_s < MOST_TARGET_S:
             self.target_s *= 2  # few different targets: policies work out tables for each
 
     def note_stall(self) -> None:
