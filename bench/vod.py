@@ -238,10 +238,10 @@ def running_suite(folder: Path) -> Iterator[Suite]:
 
 
 @contextmanager
-def running(argv: tuple[str, ...], environment: Mapping[str, str]) -> Iterator[None]:
+def running(argv: tuple[str, ...], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(argv, env={**os.environ, **environment})
     try:
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -185,47 +185,51 @@ def build(config: TranscoderConfig, stores: Stores, client: Client, channel: grp
     timeline = TimelineClient(channel, owner=_worker_name())
     fetcher = HttpFetcher(_fetch_rules(config))
     driver = _build_driver(config, stores, timeline)
-    intake = Intake(
-        service_intake.Ports(
-            recordings=stores.recordings,
-            media=stores.media,
-            folders=stores.folders,
-            files=stores.files,
-            probes=stores.probes,
-            probe=probe,
-            fetcher=fetcher,
-            clock=_now,
-        ),
-        Limits(size_bytes=config.upload_limit_bytes, silence_s=config.upload_silence_s),
-        beat_s=min(BEAT_S, config.transcode_ack_wait_s / BEATS_PER_ACK_WAIT),
+    intake = _build_intake(config, stores, fetcher)
+    ports = service_delete.Ports(
+        recordings=stores.recordings, jobs=stores.jobs, folders=stores.folders, timeline=timeline
     )
-    deletion = Deletion(
-        service_delete.Ports(
-            recordings=stores.recordings, jobs=stores.jobs, folders=stores.folders, timeline=timeline
-        ),
-        driver,
-    )
+    recordings = Recordings(store=stores.recordings, queue=stores.queue, fetcher=fetcher, clock=_now)
     return Room(
         recordings=RecordingServicer(
-            Recordings(store=stores.recordings, queue=stores.queue, fetcher=fetcher, clock=_now),
+            recordings,
             intake,
-            deletion,
+            Deletion(ports, driver),
             silence_s=config.upload_silence_s,
         ),
         transcoding=TranscodeServicer(
             jobs=_build_jobs(config, stores, intake, driver), ladder=config.ladder, clock=_now
         ),
-        ingest=IngestServicer(
-            pushes=HttpPush(live.admission),
-            ready=ready.ingest,
-            ready_limits=Limits(size_bytes=config.ready_limit_bytes, silence_s=config.live_silence_s),
-            queue=stores.queue,
-            standby=live.standby,
-            clock=_now,
-        ),
+        ingest=_build_ingest(config, stores, live, ready),
         live=live,
         ready=ready,
         pool=_build_pool(config, stores, intake, driver, live.pulls),
+    )
+
+
+def _build_intake(config: TranscoderConfig, stores: Stores, fetcher: HttpFetcher) -> Intake:
+    ports = service_intake.Ports(
+        recordings=stores.recordings,
+        media=stores.media,
+        folders=stores.folders,
+        files=stores.files,
+        probes=stores.probes,
+        probe=probe,
+        fetcher=fetcher,
+        clock=_now,
+    )
+    limits = Limits(size_bytes=config.upload_limit_bytes, silence_s=config.upload_silence_s)
+    return Intake(ports, limits, beat_s=min(BEAT_S, config.transcode_ack_wait_s / BEATS_PER_ACK_WAIT))
+
+
+def _build_ingest(config: TranscoderConfig, stores: Stores, live: Live, ready: Ready) -> IngestServicer:
+    return IngestServicer(
+        pushes=HttpPush(live.admission),
+        ready=ready.ingest,
+        ready_limits=Limits(size_bytes=config.ready_limit_bytes, silence_s=config.live_silence_s),
+        queue=stores.queue,
+        standby=live.standby,
+        clock=_now,
     )
 
 

@@ -9,8 +9,8 @@ import asyncio
 import os
 import resource
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -208,37 +208,82 @@ async def run_ffmpeg(
             stands behind those of the outputs.
     """
     async with AsyncExitStack() as stack:
-        pipes = [os.pipe() for _ in range(output_count + 2)]
-        files = [stack.enter_context(os.fdopen(read_end, "rb", buffering=0)) for read_end, _ in pipes]
-        *outputs, progress, stderr = (write_end for _, write_end in pipes)
-        inputs = [os.pipe()] if is_commanded else []
-        feeds = [stack.enter_context(os.fdopen(write_end, "wb", buffering=0)) for _, write_end in inputs]
-        urls = [f"pipe:{end}" for end in outputs]
-        urls += [
-            f"file:/dev/fd/{read_end}" for read_end, _ in inputs
-        ]  # beside a "pipe:" it takes no commands
+        pipes = stack.enter_context(_open_pipes(output_count, is_commanded=is_commanded))
+        takes_input = is_fed or is_commanded
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(("nice", "-n", str(limits.niceness)) if limits.niceness else ()),
-                *build_command(urls, f"pipe:{progress}"),
-                stdin=asyncio.subprocess.PIPE if is_fed or is_commanded else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=stderr,
-                pass_fds=(*outputs, *(read_end for read_end, _ in inputs), progress),
-            )
+            process = await _start(build_command, pipes, limits, takes_input=takes_input)
         finally:
-            for end in (*(write_end for _, write_end in pipes), *(read_end for read_end, _ in inputs)):
-                os.close(end)
+            pipes.close_far_ends()
         stack.push_async_callback(_reap, process)  # also if what follows is given up
-        readers = [asyncio.StreamReader(limit=PIECE_BYTES) for _ in files]
-        feed = await _connect_feed(feeds[0]) if feeds else None
+        readers = [asyncio.StreamReader(limit=PIECE_BYTES) for _ in pipes.files]
+        feed = await _connect_feed(pipes.feed) if pipes.feed else None
         ffmpeg = FfmpegProcess(process, readers, limits, on_progress, feed)
         stack.push_async_callback(ffmpeg.stop)
         _bound_memory(process.pid, limits.memory_bytes)
-        for file, reader in zip(files, readers, strict=True):
+        for file, reader in zip(pipes.files, readers, strict=True):
             # the pipes are closed before ffmpeg is stopped, so that it cannot hang on writing to them
             stack.callback(await _connect(file, reader))
         yield ffmpeg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pipes:
+    """The pipes of one ffmpeg: our ends as files, its own as numbers."""
+
+    files: tuple[BinaryIO, ...]
+    """Of the outputs, the progress and stderr, in this order."""
+    feed: BinaryIO | None
+    outputs: tuple[int, ...]
+    progress: int
+    stderr: int
+    inputs: tuple[int, ...]
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Those of the outputs, and of what it is fed through; beside a "pipe:" it takes no commands."""
+        fed = (f"file:/dev/fd/{end}" for end in self.inputs)
+        return (*(f"pipe:{end}" for end in self.outputs), *fed)
+
+    def close_far_ends(self) -> None:
+        """Close what is ffmpeg's, which has it by now or never will."""
+        for end in (*self.outputs, self.progress, self.stderr, *self.inputs):
+            os.close(end)
+
+
+@contextmanager
+def _open_pipes(output_count: int, *, is_commanded: bool) -> Iterator[_Pipes]:
+    """Have pipes; our ends of them are closed behind the block."""
+    with ExitStack() as stack:
+        pairs = [os.pipe() for _ in range(output_count + 2)]
+        files = [stack.enter_context(os.fdopen(read_end, "rb", buffering=0)) for read_end, _ in pairs]
+        *outputs, progress, stderr = (write_end for _, write_end in pairs)
+        inputs = [os.pipe()] if is_commanded else []
+        feeds = [stack.enter_context(os.fdopen(write_end, "wb", buffering=0)) for _, write_end in inputs]
+        yield _Pipes(
+            files=tuple(files),
+            feed=feeds[0] if feeds else None,
+            outputs=tuple(outputs),
+            progress=progress,
+            stderr=stderr,
+            inputs=tuple(read_end for read_end, _ in inputs),
+        )
+
+
+async def _start(
+    build_command: Callable[[Sequence[str], str], Sequence[str]],
+    pipes: _Pipes,
+    limits: ProcessLimits,
+    *,
+    takes_input: bool,
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(("nice", "-n", str(limits.niceness)) if limits.niceness else ()),
+        *build_command(pipes.urls, f"pipe:{pipes.progress}"),
+        stdin=asyncio.subprocess.PIPE if takes_input else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=pipes.stderr,
+        pass_fds=(*pipes.outputs, *pipes.inputs, pipes.progress),
+    )
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:
