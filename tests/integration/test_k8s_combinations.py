@@ -15,10 +15,10 @@ EVERY = every_combination()
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("base", EVERY)
-def test_every_combination_builds_and_fits_the_schemas(base: str, tmp_path: Path) -> None:
-    built = build_all(EVERY[base], tmp_path)
-    assert len(built) == len(EVERY[base])
+@pytest.mark.parametrize("group", EVERY)
+def test_every_combination_builds_and_fits_the_schemas(group: str, tmp_path: Path) -> None:
+    built = build_all(EVERY[group], tmp_path)
+    assert len(built) == len(EVERY[group])
     texts: dict[str, Combination] = {}
     for combination, manifests in built.items():
         assert manifests, combination

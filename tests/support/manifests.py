@@ -38,22 +38,22 @@ COMBINATIONS = (
 
 
 def every_combination() -> dict[str, tuple[Combination, ...]]:
-    """Every base with every choice of components that it does not hold already; by base."""
-    storages = ((), *((cloud,) for cloud in CLOUDS))
+    """Every base with every choice of components that it does not hold already; by base and storage."""
     free = ("keda", "otel-collector", "cert")
-    return {
-        ".": _choices(".", storages, free),
-        "overlays/local": _choices("overlays/local", storages, (*free, "network-policies")),
-        "overlays/production": _choices("overlays/production", ((),), free),
+    storages = ((), *((cloud,) for cloud in CLOUDS))
+    bases = {".": free, "overlays/local": (*free, "network-policies")}
+    groups = {
+        str(Combination(base, storage)): _choices(base, storage, optional)
+        for base, optional in bases.items()
+        for storage in storages
     }
+    return groups | {"overlays/production": _choices("overlays/production", (), free)}
 
 
-def _choices(
-    base: str, storages: Iterable[tuple[str, ...]], free: tuple[str, ...]
-) -> tuple[Combination, ...]:
+def _choices(base: str, storage: tuple[str, ...], optional: tuple[str, ...]) -> tuple[Combination, ...]:
     return tuple(
-        Combination(base, (*storage, *(name for name, taken in zip(free, wanted, strict=True) if taken)))
-        for storage, wanted in product(storages, product((False, True), repeat=len(free)))
+        Combination(base, (*storage, *(name for name, taken in zip(optional, wanted, strict=True) if taken)))
+        for wanted in product((False, True), repeat=len(optional))
     )
 
 
