@@ -30,6 +30,7 @@ TIMEOUT_S = 60
 PUBLIC_NAME = "weir.example.com"
 SHOWN = "/weir.distributor.v1.StreamService/Shown"
 SEGMENT_BYTES = 3_000_000
+GREETING = b"publish here"
 
 
 class Mirror(grpc.GenericRpcHandler):
@@ -54,7 +55,7 @@ class Suite:
         names = ("abr", "transcoder", "distributor", "hls-gateway", "envoy")
         self.mounts = {name: Mount(folder / "own" / name, name, self.inner) for name in names}
         self.public = Mount(folder / "public", PUBLIC_NAME, self.outer)
-        self.port, self._admin, self._rtmp, self._srt = free_ports(4)
+        self.port, self._admin, self.rtmp_port, self._srt = free_ports(4)
         self.log = folder / "envoy.log"
 
     @property
@@ -81,10 +82,12 @@ class Suite:
         edge = Edge(
             public=Address(port=self.port),
             admin=Address(port=self._admin),
-            rtmp=Address(port=self._rtmp),
+            rtmp=Address(port=self.rtmp_port),
             srt=Address(port=self._srt),
             upstreams={name: (Address(port=port),) for name, port in ports.items()},
-            checked={"transcoder-srt": (Address(port=ports["transcoder"]),)},
+            checked=dict.fromkeys(
+                ("transcoder-rtmp", "transcoder-srt"), (Address(port=ports["transcoder"]),)
+            ),
             descriptors_path=programs.descriptors_path(),
         )
         (folder / "envoy.yaml").write_text(self._moved(fit_config((CERT / "envoy.yaml").read_text(), edge)))
@@ -123,10 +126,18 @@ async def running_suite(folder: Path) -> AsyncIterator[tuple[Suite, Scene]]:
         settings = suite.mounts["hls-gateway"].settings()
         scene = await stack.enter_async_context(running_gateway(folder / "objects", peer, **settings))
         ports |= {"hls-gateway": scene.port, "hls-gateway-grpc": scene.grpc_port}
-        ports |= {"transcoder-rtmp": scene.port, "transcoder-srt": scene.port}
+        rtmp = await stack.enter_async_context(await asyncio.start_server(greet, "127.0.0.1", 0))
+        ports |= {"transcoder-rtmp": rtmp.sockets[0].getsockname()[1], "transcoder-srt": scene.port}
         stack.enter_context(running_envoy(suite.write_config(ports), suite.log))
         await until_ready(suite)
         yield suite, scene
+
+
+async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a publisher in the clear, and end."""
+    writer.write(GREETING)
+    await writer.drain()
+    writer.close()
 
 
 async def until_ready(suite: Suite) -> None:
@@ -161,6 +172,17 @@ async def test_clients_reach_every_service_under_tls(tmp_path: Path) -> None:
                 while (got := await body(session, whole, suite.context())) != data:
                     assert len(got) < SEGMENT_BYTES, "other bytes than were stored"
                     await asyncio.sleep(0.05)
+
+
+async def test_publishers_reach_transcoders_in_the_clear_whose_health_is_asked_under_tls(
+    tmp_path: Path,
+) -> None:
+    async with running_suite(tmp_path) as (suite, _), asyncio.timeout(TIMEOUT_S):
+        heard = b""
+        while heard != GREETING:
+            reader, writer = await asyncio.open_connection("127.0.0.1", suite.rtmp_port)
+            heard = await reader.read()
+            writer.close()
 
 
 async def body(session: aiohttp.ClientSession, url: str, context: ssl.SSLContext) -> bytes:

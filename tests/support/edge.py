@@ -118,7 +118,10 @@ def local_config(
         rtmp=Address(port=rtmp),
         srt=Address(port=srt),
         upstreams=upstreams,
-        checked={"transcoder-srt": upstreams["transcoder"] * len(upstreams["transcoder-srt"])},
+        checked={
+            name: upstreams["transcoder"] * len(upstreams[name])
+            for name in ("transcoder-rtmp", "transcoder-srt")
+        },
         descriptors_path=programs.descriptors_path(),
     )
     return fit_config(programs.envoy_config_path().read_text(), edge)

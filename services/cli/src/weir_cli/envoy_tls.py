@@ -10,7 +10,7 @@ Node = dict[str, Any]
 
 HEADER = "# Made from envoy/envoy.yaml by `make k8s-tls`; the reasons stand there. Change that file.\n"
 SECRETS_FOLDER = "/etc/envoy"
-# Publishers speak RTMP as it is, and so does the transcoder.
+# Publishers speak RTMP as it is, and so does the transcoder; but whether it wants them is asked by gRPC.
 IN_THE_CLEAR = ("transcoder-rtmp",)
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 
@@ -27,9 +27,20 @@ def encrypt(text: str) -> str:
     for chain in public["filter_chains"]:
         chain["transport_socket"] = _socket("DownstreamTlsContext", _for_clients())
     for cluster in resources["clusters"]:
-        if cluster["name"] not in IN_THE_CLEAR:
-            cluster["transport_socket"] = _socket("UpstreamTlsContext", _for_service(cluster))
+        tls = _socket("UpstreamTlsContext", _for_service(cluster))
+        if cluster["name"] in IN_THE_CLEAR:
+            _encrypt_checks(cluster, tls)
+        else:
+            cluster["transport_socket"] = tls
     return HEADER + yaml.dump(config, Dumper=_Plain, sort_keys=False, width=120)
+
+
+def _encrypt_checks(cluster: Node, tls: Node) -> None:
+    """Ask for health under TLS where all else goes in the clear."""
+    asked = {"for": "health"}
+    cluster["transport_socket_matches"] = [{"name": "health", "match": asked, "transport_socket": tls}]
+    for check in cluster["health_checks"]:
+        check["transport_socket_match_criteria"] = dict(asked)
 
 
 class _Plain(yaml.CSafeDumper):
