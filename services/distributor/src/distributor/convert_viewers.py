@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -65,11 +65,11 @@ def read_adapt(request: api.AdaptQualityRequest) -> tuple[str, str, float, str]:
     return stream_id, read_viewer_id(request.viewer_id), request.buffer_health, policy
 
 
-def write_joined(
+async def write_joined(
     message: api.ReportDeliveriesRequest, joined_id: Callable[[str, str], str]
-) -> Iterator[api.JoinedSession]:
+) -> AsyncIterator[api.JoinedSession]:
     """Write which sessions of a report have joined, where the gateway does not know it."""
-    for sample in message.samples:
+    async for sample in sliced(message.samples):
         found = "" if sample.joined_session_id else joined_id(sample.stream_id, sample.session_id)
         if found:
             yield api.JoinedSession(

@@ -103,7 +103,8 @@ class DistributionServicer(api_grpc.DistributionServiceServicer):
             await self._viewers.report(wire, gateway=message.gateway, report_number=message.report_number)
             answer.accepted_count += len(message.samples) - dropped_count
             answer.dropped_count += dropped_count
-            answer.joined.extend(convert.write_joined(message, self._viewers.joined_id))
+            joined = convert.write_joined(message, self._viewers.joined_id)
+            answer.joined.extend([session async for session in joined])
         return answer
 
     async def DeliverSegment(

@@ -24,7 +24,7 @@ from distributor.domain.audiences import Held, Outline
 from distributor.ports import ViewState
 
 # Well below 1 MiB when compressed, and quick to write, so that nobody waits for it.
-_PIECE_COUNT = 1_000
+_PIECE_COUNT = 250
 
 
 async def open_view_states(client: Client, *, replicas: int) -> ViewStates:

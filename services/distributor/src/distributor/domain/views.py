@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # Of a report's samples so many are dealt with at a time: about a millisecond's work.
-SLICE_COUNT = 100
+SLICE_COUNT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
