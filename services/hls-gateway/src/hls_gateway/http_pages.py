@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from hls_gateway.adapters.page_files import PageFile
 from hls_gateway.domain import cache_rules
 from hls_gateway.http_errors import CORS
+from hls_gateway.ports import PageFile
 from hls_gateway.webserver.content import Content
 
 # In a page's content security policy: of what it fetches, and of what the browser's own player does.

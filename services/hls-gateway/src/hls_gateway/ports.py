@@ -129,3 +129,13 @@ class Press(Protocol[Printed_co]):
 
     def __call__(self, text: str, *, cache_control: str) -> Printed_co:
         """Prepare the text, encoded and compressed, with its headers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFile:
+    """A file, the path that it is served under, and what it is."""
+
+    path: str
+    body: bytes
+    content_type: str
+    compress: bool

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from hls_gateway.ports import PageFile
 
 _FOLDER = Path(__file__).parent.parent / "pages"
 _TYPES = {
@@ -19,16 +20,6 @@ _TYPES = {
 }
 _PACKED_ALREADY = frozenset({".png", ".woff2"})
 _NAMED = {"index.html": "/", "watch.html": "/watch/"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageFile:
-    """A file, the path that it is served under, and what it is."""
-
-    path: str
-    body: bytes
-    content_type: str
-    compress: bool
 
 
 def read_pages(folder: Path = _FOLDER) -> Iterator[PageFile]:
