@@ -23,6 +23,7 @@ PURE_LIBRARY = (
     *(
         "__future__",
         "abc",
+        "array",
         "base64",
         "binascii",
         "bisect",
@@ -69,6 +70,7 @@ SWALLOWING = {
     "transcoder/ready/watching.py": "a worker loop: one feed",
     "distributor/adapters/feeds.py": "a worker loop: one subscription",
     "abr/service_decide.py": "a worker loop: one viewer",
+    "abr/service_prepare.py": "a worker loop: one kind of viewer",
     "distributor/deliveries.py": "a worker loop: one delivery",
     "distributor/service_cleanup.py": "a worker loop: one stream",
     "distributor/service_remains.py": "a worker loop: one life of a stream",
