@@ -2,10 +2,9 @@
 
 A player is simulated segment by segment, and what it plays is weighed by the linear and the logarithmic QoE
 of the literature. The best possible is what dynamic programming finds that knows the whole trace. Recorded
-traces are read from ../shared/traces when that is there. The search for the default's settings saw every
-other one of those, and other seeds of the made ones; judged are the rest (`--all`: all of it). The made ones
-played no part in the search; the recorded ones' rest was looked at, more than once, when variants were
-compared, so that it is no strict test.
+traces are read from ../shared/traces when that is there; a few of each set are judged (`--all`: all of them).
+The default's settings were found on those, so this is no test of it: what it reaches on recordings that a
+search for settings did not see is what `python -m bench.abr_sim.folds` prints.
 """
 
 from __future__ import annotations
@@ -112,10 +111,8 @@ def percent(of: Totals, measure: str, policy: str, seen: Seen) -> float:
 
 
 def _sets() -> dict[str, list[Trace]]:
-    """Find the recorded traces that the search for settings did not see, and make others."""
-    recorded = {
-        path.stem.split("-", 1)[1]: read_traces(path)[1::2] for path in sorted(TRACES.glob("*.jsonl"))
-    }
+    """Find the recorded traces, and make others."""
+    recorded = {path.stem.split("-", 1)[1]: read_traces(path) for path in sorted(TRACES.glob("*.jsonl"))}
     if not recorded:
         print(f"no recorded traces in {TRACES}: made ones only")
     return recorded | {kind: make_traces(kind, 2 * JUDGED) for kind in KINDS}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,9 +35,23 @@ def test_a_steady_network_is_forecast_as_it_is_and_trusted_more_and_more() -> No
 
 
 def test_the_fast_mean_sees_a_step_and_the_slow_one_holds_back() -> None:
-    step = TwoSpeed().forecast(came(*[500] * 8, 4000))
+    step = TwoSpeed(step_gain=0.0).forecast(came(*[500] * 8, 4000))
     assert step is not None
     assert 1.2e6 < step.rate_bps < 3.5e6
+
+
+@pytest.mark.parametrize("other_kbps", [100, 4000])
+def test_a_step_that_lasts_is_followed_sooner_than_means_alone_would(other_kbps: float) -> None:
+    calm = TwoSpeed(step_gain=0.0)
+    for forecaster, is_there in ((TwoSpeed(), True), (calm, False)):
+        after = forecaster.forecast(came(*[700] * 8, other_kbps, other_kbps))
+        assert after is not None
+        assert (abs(math.log(after.rate_bps / 1000 / other_kbps)) < 0.25) is is_there
+
+
+def test_noise_is_no_step() -> None:
+    noise = came(*[1000, 1400, 900, 1300, 1100, 800, 1500, 1000, 1200])
+    assert TwoSpeed().forecast(noise) == TwoSpeed(step_gain=0.0).forecast(noise)
 
 
 def test_what_came_long_ago_is_forgotten() -> None:

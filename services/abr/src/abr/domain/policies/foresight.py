@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from abr.domain.estimators import Forecast, TwoSpeed, fill_ratio, robust_forecast_bps
 from abr.domain.policies.bba import Bba
@@ -19,10 +19,10 @@ class Foresight:
     estimator: TwoSpeed = field(default_factory=TwoSpeed)
     model: Model = field(default_factory=Model)
     fallback: Bba = field(default_factory=lambda: Bba(reservoir_ratio=0.1, upper_ratio=0.5))
-    caution: float = 0.82
+    caution: float = 0.84
     """The spread that is reckoned with, over the one that was measured."""
-    unsure_spread: float = 0.6
-    """From here on forecasts are guesses, and the buffer decides."""
+    unsure_miss: float = 1.5
+    """Where forecasts missed by more (4.5 times too much or too little), the buffer decides."""
     cool_down_count: int = 1
     """Until more downloads than this have come after a drop, nothing higher is chosen."""
     leap_count: int = 2
@@ -32,10 +32,9 @@ class Foresight:
         forecast = self._forecast(view)
         if forecast is None:
             return _blind(view)
-        spread = self.caution * forecast.spread
-        if spread > self.unsure_spread:
+        if forecast.missed > self.unsure_miss:
             return self._guard(view, forecast, self._fall_back(view))
-        return self._guard(view, forecast, self._foresee(view, forecast, spread))
+        return self._guard(view, forecast, self._foresee(view, forecast, self.caution * forecast.spread))
 
     def _forecast(self, view: View) -> Forecast | None:
         """Forecast what comes, in the measure of the ladder's declared rates."""
@@ -45,7 +44,7 @@ class Foresight:
         if forecast is None:
             return None
         fill = fill_ratio(view.downloads, view.ladder)
-        return Forecast(rate_bps=forecast.rate_bps / fill, spread=forecast.spread)
+        return replace(forecast, rate_bps=forecast.rate_bps / fill)
 
     def prepare(self, view: View) -> None:
         """Work out all outlooks that deciding for such a viewer rests on."""

@@ -31,20 +31,22 @@ class Scene:
 class Model:
     """How the network is believed to behave, and what is liked; found on traces, see bench/abr.py."""
 
-    follow_ratio: float = 0.32
+    follow_ratio: float = 0.3
     """How far the forecast follows what came."""
     bias: float = -0.12
     """Logarithm of what comes in the middle, over what was forecast: estimates are a little bright."""
     long_buffer_s: float = 30.0
     """Below this target the bias fades: a short buffer outlasts no long low, and caution only costs rate."""
-    return_ratio: float = 0.15
+    return_ratio: float = 0.12
     """How far a forecast returns, per segment, to the middle of the ladder: bad times and good ones end."""
-    change_cost: float = 1.18
+    change_cost: float = 1.174
     """Per Mbit/s of change; the linear QoE has 1, but each change tends to be taken back."""
-    patience: float = 0.905
+    patience: float = 0.926
     """What the QoE of the next segment counts, compared with this one's."""
     latency_s: float = 0.08
     """From a request to its first byte."""
+    stall_ratio: float = 1.3
+    """What a second of stalling costs, over the highest rate; the linear QoE has 1, but lows last."""
     factors: tuple[tuple[float, float], ...] = (
         (-2.0, 0.09),
         (-0.9, 0.24),
@@ -56,7 +58,7 @@ class Model:
     levels_count: int = 18
     """Forecasts that are looked at, from less than the lowest rate to several times the highest."""
     buffers_count: int = 14
-    look_ahead_s: float = 40.0
+    look_ahead_s: float = 64.0
 
 
 Worths = list[list[list[float]]]
@@ -118,7 +120,7 @@ class Outlook:
         ]
         nothing = [0.0] * model.buffers_count
         kept: Worths = [[nothing] * self._levels_count for _ in scene.rates_mbps]
-        for _ in range(min(max(round(model.look_ahead_s / scene.segment_s), 4), 12)):
+        for _ in range(min(max(round(model.look_ahead_s / scene.segment_s), 4), 16)):
             worths = [
                 [_expect(fetch, rows) for fetch in fetches]
                 for fetches, rows in zip(branches, kept, strict=True)
@@ -137,7 +139,7 @@ class Outlook:
             log_factor = scene.spread * deviation + bias
             fetch_s = scene.segment_s * rate_mbps / math.exp(log_forecast + log_factor) + model.latency_s
             stalls_s = [max(fetch_s - buffer_s, 0.0) for buffer_s in self._buffers_s]
-            cost = probability * scene.rates_mbps[-1]
+            cost = probability * model.stall_ratio * scene.rates_mbps[-1]
             rewards = [reward - cost * stall_s for reward, stall_s in zip(rewards, stalls_s, strict=True)]
             log_next = log_forecast + model.follow_ratio * log_factor
             log_next += model.return_ratio * (self._middle - log_next)
