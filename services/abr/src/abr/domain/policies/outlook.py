@@ -202,7 +202,7 @@ SPREADS = (0.12, 0.19, 0.29, 0.45)
 def outlook_for(
     rates_bps: Sequence[float], segment_s: float, target_s: float, spread: float, model: Model
 ) -> Outlook:
-    """Find the outlook for a ladder and a player, or make it: some 50 ms once, and 50 KB."""
+    """Find the outlook for a ladder and a player, or make it: some 130 ms once, and 100 KB."""
     scene = Scene(
         rates_mbps=tuple(float(f"{rate / 1e6:.3g}") for rate in rates_bps),
         segment_s=max(round(2 * segment_s) / 2, 0.5),
