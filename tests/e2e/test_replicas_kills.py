@@ -226,6 +226,31 @@ def test_no_viewer_notices_the_death_of_the_nats_leader(crowd: Crowd, usual: Usu
     assert crowd.longest_stall_s(since) <= 2 * max(usual.pause_s, usual.stall_s)
 
 
+@pytest.mark.parametrize("kind", [Kind.NATS, Kind.TRANSCODER])
+def test_nobody_notices_the_death_of_a_bystander(crowd: Crowd, usual: Usual, kind: Kind) -> None:
+    """A NATS server that does not lead the ledger, a transcoder that does not own the stream."""
+    busy = crowd.ledger_leader() if kind is Kind.NATS else crowd.suite.owner(crowd.live)[1]
+    name = next(one.name for one in crowd.suite.stack.plan.of_kind(kind) if one.name != busy)
+    with told(crowd, f"{name} SIGKILL, a bystander", ALLOWED_S["unseen"], usual):
+        pid = crowd.suite.stack.kill(name)
+        crowd.suite.stack.wait_restarted(name, pid)
+        crowd.edge.wait_segments(2, ON_S)
+
+
+def test_behind_the_death_of_the_only_door_everybody_plays_on(crowd: Crowd) -> None:
+    since, before = time.monotonic(), len(crowd.troubles)
+    pid = crowd.suite.stack.kill("envoy")
+    crowd.suite.stack.wait_restarted("envoy", pid)
+    crowd.edge.wait_segments(2, ON_S)
+    crowd.viewers.wait_playing(1, ON_S)
+    _tell(
+        f"the only Envoy SIGKILL: {crowd.edge.longest_pause_s(since):.1f} s without new parts at the edge,"
+        f" longest stall of {VIEWERS_COUNT} players {crowd.longest_stall_s(since):.1f} s,"
+        f" {len(crowd.troubles) - before} requests tried again"
+    )
+    assert crowd.viewers.failures == []
+
+
 def test_what_was_announced_is_served_by_every_gateway(crowd: Crowd) -> None:
     """Last of all: the stream ends, and its history is judged."""
     crowd.suite.do("live", "stop")
