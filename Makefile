@@ -44,7 +44,7 @@ check: lint test-unit test-contract ## Everything that is quick: format, lint, t
 
 test: check test-integration test-e2e test-browser ## All tests (about 15 minutes on two cores)
 
-torture: setup chromium ## Kill each process of a suite while viewers look on; prints what they missed (10 minutes)
+torture: setup chromium ## Kill each process of a suite while viewers look on; prints what they missed (20 minutes)
 	@$(PYTEST) -m torture -rP tests/e2e tests/browser
 
 faults: setup ## Seeded random faults on two of each service and three NATS servers (SEEDS=50 of them, from WEIR_FAULT_SEED=1 on)
