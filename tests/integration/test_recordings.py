@@ -364,4 +364,4 @@ async def test_memory_stays_flat_under_a_large_upload(nats_server: NatsServer, t
         await call.write(pb.UploadSourceRequest(last=True))
         assert isinstance(await refusal(call), errors.InvalidArgument)
         assert transcoder.stored() == set()
-    assert most - before < 60_000_000
+    assert most - before < 100_000_000  # a few parts of 12 MiB, and copies on their way
