@@ -16,6 +16,7 @@ from weir_cli.plan import Kind, count_replicas
 
 ON_S = 60.0
 VIEWERS_COUNT = 10
+TARGET_S = 5  # NATS takes 4 to 9 s to choose a new leader; a held request is given up after three of these
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_replicas_that_stop_or_die_cost_no_request_and_no_segment(suite: Replica
     suite.bring("film", film)
     suite.start_job("film")
     assert suite.finish_job("film")["state"] == "SUCCEEDED"
-    stream = suite.create("live", record=True)
+    stream = suite.create("live", record=True, target_duration=TARGET_S)
     with (
         suite.watch_ledger("live") as ledger,
         suite.publish(stream),
