@@ -129,12 +129,13 @@ async def cpu_share(server: Server, work: Awaitable[None]) -> float:
 
 
 async def send(stub: Any, make: Make) -> None:
-    """Stream batches at an even pace for one round."""
+    """Stream batches at an even pace for one round, made beforehand: cores may share what they have."""
+    requests = [make(number) for number in range(int(ROUND_S * SAMPLES_S / BATCH_COUNT))]
 
     async def batches() -> AsyncIterator[pb.ReportSamplesRequest]:
-        start, count = time.perf_counter(), int(ROUND_S * SAMPLES_S / BATCH_COUNT)
-        for number in range(count):
-            yield make(number)
+        start = time.perf_counter()
+        for number, request in enumerate(requests):
+            yield request
             await asyncio.sleep(start + (number + 1) * BATCH_COUNT / SAMPLES_S - time.perf_counter())
 
     answer = await stub.ReportSamples(batches())
