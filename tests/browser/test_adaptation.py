@@ -102,7 +102,7 @@ async def _first_decision(visit: Visit, url: str) -> Any:
 
 async def test_the_controller_can_be_changed_while_it_plays(browser: Browser, site: str, rungs: str) -> None:
     async with _listening(browser, f"{site}/watch/{rungs}") as (visit, asked):
-        await (await network_of(visit.page)).carry(WIDE_BPS)
+        await (await network_of(visit.page)).carry(NARROW_BPS)
         await until(lambda: _is_above(asked, 0), "Weir is asked")
         await visit.page.get_by_role("radio", name="hls.js").check()
         await expect(_slot(visit.page, "reason")).to_contain_text("hls.js decides by itself")

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Request
 
-from support.browser import Visit, until, visiting
+from support.browser import Visit, network_of, until, visiting
 from support.publish import publish
 from support.second_way import SecondWay
 from support.stack import Stack
@@ -20,7 +20,9 @@ from support.viewers_house import make_film
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
-DURATION_S = 90
+DURATION_S = 120
+# Hardly more than the film needs: there is always something left to load.
+NARROW_BPS = 240_000
 _NEVER = 0.000_001
 
 
@@ -41,8 +43,9 @@ async def steered(edge: SecondWay, start_stack: Callable[..., Stack]) -> AsyncIt
         "WEIR_PATHWAY_CHECK_INTERVAL_S": "0.5",
         "WEIR_STEERING_TTL_S": "1",
     }
+    await edge.open()
     stack = await asyncio.to_thread(start_stack, settings=settings)
-    await edge.open(stack.url)
+    edge.lead_to(stack.url)
     yield stack.url
     await edge.close()
 
@@ -97,6 +100,7 @@ async def _watching(
         await visit.page.goto(f"{site}/watch/{stream_id}")
         await until(lambda: ways.are(by_edge=True), "media come from the edge")
         assert visit.witness.complaints == []
+        await (await network_of(visit.page)).carry(NARROW_BPS)
         yield visit, ways
 
 

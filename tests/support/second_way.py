@@ -25,9 +25,12 @@ class SecondWay:
         """Another host than the suite's, for a browser."""
         return f"http://localhost:{self._port}"
 
-    async def open(self, site: str) -> None:
+    def lead_to(self, site: str) -> None:
         """Lead to a suite's public address from now on."""
         self._site = site
+
+    async def open(self) -> None:
+        """Listen; until it leads anywhere, it says how it is and nothing else."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=1)
@@ -40,8 +43,8 @@ class SecondWay:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        if request.path == _HEALTH and not self.is_well:
-            return web.Response(status=503)
+        if request.path == _HEALTH:
+            return web.Response(status=200 if self.is_well else 503)
         asked = {name: text for name, text in request.headers.items() if name.lower() != "host"}
         async with (
             ClientSession(self._site, auto_decompress=False) as session,
