@@ -21,8 +21,8 @@ from support.viewers_house import make_film
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
 DURATION_S = 120
-# Hardly more than the film needs: there is always something left to load.
-NARROW_BPS = 240_000
+# A few times what the film needs, and hardly more than that: there is always something left to load.
+WIDE_BPS, NARROW_BPS = 1_000_000, 240_000
 _NEVER = 0.000_001
 
 
@@ -96,11 +96,13 @@ async def _watching(
     stream_id = await publish(site, film)
     ways = Ways(edge)
     async with visiting(browser, f"{site}/") as visit:
+        network = await network_of(visit.page)
+        await network.carry(WIDE_BPS)
         visit.page.on("request", ways.hear)
         await visit.page.goto(f"{site}/watch/{stream_id}")
         await until(lambda: ways.are(by_edge=True), "media come from the edge")
         assert visit.witness.complaints == []
-        await (await network_of(visit.page)).carry(NARROW_BPS)
+        await network.carry(NARROW_BPS)
         yield visit, ways
 
 
