@@ -46,7 +46,10 @@ def main() -> int:
     sums: dict[str, Totals] = {}
     with ProcessPoolExecutor() as pool:
         for name, traces in sets.items():
-            sums[name] = _add(pool.map(judge, traces))
+            judged = list(pool.map(judge, traces))
+            sums[name] = _add(filter(_is_playable, judged))
+            if left_out := len(judged) - sum(map(_is_playable, judged)):
+                print(f"{name}: {left_out} of {len(judged)} left out, where the optimum is below 0 as well")
     for measure in ("linear", "log"):
         for seen in Seen:
             print_table(sums, measure, seen)
@@ -65,6 +68,11 @@ def judge(trace: Trace) -> Totals:
             for qoe in qoes:
                 totals[qoe.name, name, seen.value] = qoe.total(played.rungs, played.stalls_s)
     return totals
+
+
+def _is_playable(totals: Totals) -> bool:
+    """Whether the optimum is worth anything: a percentage of less says nothing."""
+    return totals["linear", "optimum", Seen.FRESH.value] > 0
 
 
 def print_table(sums: Mapping[str, Totals], measure: str, seen: Seen) -> None:
