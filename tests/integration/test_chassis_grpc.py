@@ -1,7 +1,7 @@
 """A real server and a real client: failures arrive as the kinds that were raised."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,12 +20,14 @@ NAME = "weir.timeline.v1.TimelineService"
 class Scripted(timeline_pb2_grpc.TimelineServiceServicer):
     def __init__(self) -> None:
         self.watch_closed = asyncio.Event()
+        self.peers: list[str] = []
 
     async def Open(self, request: Any, context: Any) -> timeline_pb2.OpenResponse:
         if request.owner == "typed":
             raise errors.FailedPrecondition("epoch is 1: 2 owns the stream", reason="STALE_EPOCH", epoch="2")
         if request.owner == "unexpected":
             raise ZeroDivisionError("a secret")
+        self.peers.append(context.peer())
         return timeline_pb2.OpenResponse(epoch=1)
 
     async def Append(self, request: Any, context: Any) -> timeline_pb2.AppendResponse:
@@ -46,13 +48,20 @@ class Scripted(timeline_pb2_grpc.TimelineServiceServicer):
         raise errors.NotFound("stream was deleted", reason="NO_STREAM")
 
 
+def registered(servicer: Scripted) -> Callable[[grpc.aio.Server], None]:
+    def register(server: grpc.aio.Server) -> None:
+        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicer, server)
+
+    return register
+
+
 @asynccontextmanager
 async def client(servicer: Scripted | None = None) -> AsyncIterator[tuple[Any, Any, Any]]:
-    def register(server: grpc.aio.Server) -> None:
-        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(servicer or Scripted(), server)
-
     async with (
-        serve("127.0.0.1:0", register, services=[NAME], grace_s=1) as (health, port),
+        serve("127.0.0.1:0", registered(servicer or Scripted()), services=[NAME], grace_s=1) as (
+            health,
+            port,
+        ),
         open_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield timeline_pb2_grpc.TimelineServiceStub(channel), health_pb2_grpc.HealthStub(channel), health
@@ -66,6 +75,18 @@ async def test_a_kind_crosses_the_wire_with_reason_and_metadata() -> None:
     assert raised.value.reason == "STALE_EPOCH"
     assert raised.value.metadata == {"epoch": "2"}
     assert raised.value.message == "epoch is 1: 2 owns the stream"
+
+
+async def test_a_channel_shares_neither_connection_nor_back_off_with_another() -> None:
+    servicer = Scripted()
+    async with (
+        serve("127.0.0.1:0", registered(servicer), services=[NAME], grace_s=1) as (_, port),
+        open_channel(f"127.0.0.1:{port}") as one,
+        open_channel(f"127.0.0.1:{port}") as other,
+    ):
+        for stub in map(timeline_pb2_grpc.TimelineServiceStub, (one, other)):
+            await stub.Open(timeline_pb2.OpenRequest())
+    assert len(set(servicer.peers)) == 2
 
 
 async def test_what_nobody_expected_is_internal_and_tells_no_secret() -> None:

@@ -40,6 +40,8 @@ _OPTIONS: Sequence[tuple[str, str | int]] = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Shared connections would share their back-off: a new channel would fail for what another one met before.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
