@@ -194,6 +194,14 @@ async def test_what_is_not_there_may_be_deleted(store: ObjectStore) -> None:
     assert await listed(store, "a/") == sorted(keys[15:])
 
 
+async def test_what_cannot_be_deleted_is_told_beside_a_key_that_is_not_there(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}/objects")
+    await store.put("a/b", b"x")
+    with pytest.raises(Unavailable) as caught:
+        await store.delete("a/none", "a")  # a folder
+    assert caught.value.reason == "STORAGE_AWAY"
+
+
 async def test_any_number_of_objects_is_listed_and_deleted_in_few_requests(store: ObjectStore) -> None:
     keys = [f"a/{number}" for number in range(1100)]
     at_once = asyncio.Semaphore(32)

@@ -141,6 +141,24 @@ async def test_a_renewed_certificate_of_a_caller_is_shown_without_a_restart(
         assert await going_on.read() is grpc.aio.EOF
 
 
+async def test_closing_ends_what_goes_on_over_connections_from_before(
+    server: Mount, caller: Mount, authority: Authority
+) -> None:
+    async with mirror(server.open()) as address:
+        async with open_channel(address, caller.open()) as channel:
+            old = await shown(channel)
+            kept: Any = channel.stream_stream(KEPT)
+            going_on = kept()
+            await going_on.write(b"")
+            assert await going_on.read() == old
+            caller.renew(authority)
+            async with asyncio.timeout(RENEWAL_TIMEOUT_S):
+                while await shown(channel) == old:  # noqa: ASYNC110 - files tell nobody
+                    await asyncio.sleep(0.05)
+            assert not going_on.done()
+        assert going_on.done()
+
+
 async def test_a_whole_suite_moves_to_another_authority_without_a_restart(
     server: Mount, caller: Mount, authority: Authority
 ) -> None:
@@ -167,6 +185,18 @@ async def is_let_in(address: str, mount: Mount) -> bool:
             return await shown(channel) == mount.certificate
         except grpc.aio.AioRpcError:
             return False
+
+
+def test_only_the_authority_of_the_files_is_believed(
+    caller: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_the_machine = tmp_path / "machine.crt"
+    of_the_machine.write_bytes(Authority("public-ca").pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(of_the_machine))
+    tls = caller.open()
+    for context in (tls.client_context(), tls.server_context()):
+        (believed,) = context.get_ca_certs()
+        assert believed["subject"] == ((("commonName", "weir-ca"),),)
 
 
 async def test_files_that_do_not_fit_each_other_are_not_taken(caller: Mount, authority: Authority) -> None:

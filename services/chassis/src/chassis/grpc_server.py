@@ -85,11 +85,7 @@ async def serve(
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     known = (*services, *described, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(known, server)
-    port = (
-        server.add_secure_port(address, tls.server_credentials())
-        if tls
-        else server.add_insecure_port(address)
-    )
+    port = _listen(server, address, tls)
     state = Health(health_servicer, services)
     await health_servicer.set(ALIVE, health_pb2.HealthCheckResponse.SERVING)
     await state.set_serving(True)

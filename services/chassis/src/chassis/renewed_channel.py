@@ -7,15 +7,13 @@ expired certificate.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Self
+from weakref import WeakSet
 
 import grpc
 
 from chassis.tls import Certificates
-
-# A channel that was replaced ends with the last of its calls: watches go on as long as the connection does.
-_LINGER_S = 30 * 24 * 3600.0
 
 Opener = Callable[[grpc.ChannelCredentials], grpc.aio.Channel]
 
@@ -33,20 +31,19 @@ class RenewedChannel(grpc.aio.Channel):
         self._opener = opener
         self._bundle = certificates.current()
         self._channel = opener(self._bundle.channel_credentials())
+        self._calls: WeakSet[grpc.aio.Call] = WeakSet()  # that go on over it
         self._leaving: set[asyncio.Task[None]] = set()
 
     def newest(self) -> grpc.aio.Channel:
         """Return the channel with the newest credentials."""
         bundle = self._certificates.current()
         if bundle.number != self._bundle.number:
-            self._leave(self._channel)
+            task = asyncio.get_running_loop().create_task(_close_after(self._calls, self._channel))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
             self._bundle, self._channel = bundle, self._opener(bundle.channel_credentials())
+            self._calls = WeakSet()
         return self._channel
-
-    def _leave(self, channel: grpc.aio.Channel) -> None:
-        task = asyncio.get_running_loop().create_task(channel.close(_LINGER_S))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,6 +93,21 @@ class RenewedChannel(grpc.aio.Channel):
             nonlocal channel, callable_
             if (newest := self.newest()) is not channel:
                 channel, callable_ = newest, getattr(newest, kind)(*method, **options)
-            return callable_(*arguments, **named)
+            made = callable_(*arguments, **named)
+            self._calls.add(made)
+            made.add_done_callback(self._calls.discard)
+            return made
 
         return call
+
+
+async def _close_after(calls: Collection[grpc.aio.Call], channel: grpc.aio.Channel) -> None:
+    """Close a channel that was replaced with the last of its calls; if cancelled, at once and them too.
+
+    Watches go on as long as the connection does. What is left when the channel's own `close` is cancelled
+    while it waits stays open for ever, so it is not the one that waits.
+    """
+    try:
+        await asyncio.gather(*(call.code() for call in tuple(calls)), return_exceptions=True)
+    finally:
+        await channel.close()

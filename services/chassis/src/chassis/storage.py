@@ -127,9 +127,7 @@ class ObjectStore:
 
     async def _delete_one_by_one(self, batch: Sequence[str]) -> None:
         for start in range(0, len(batch), _DELETES_AT_ONCE):
-            async with asyncio.TaskGroup() as tasks:
-                for key in batch[start : start + _DELETES_AT_ONCE]:
-                    tasks.create_task(self._delete_if_there(key))
+            await asyncio.gather(*map(self._delete_if_there, batch[start : start + _DELETES_AT_ONCE]))
 
     async def _delete_if_there(self, key: str) -> None:
         with suppress(NotFound):

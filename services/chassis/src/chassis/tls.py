@@ -89,7 +89,8 @@ class Certificates:
     def server_context(self) -> ssl.SSLContext:
         """Make a context for servers of our own that asks for a certificate; it follows the files.
 
-        Only while somebody calls `current`, which each opening of a channel or gRPC connection does.
+        Only while somebody calls `current`, which each call over a channel and each gRPC connection does. An
+        authority that the files name no more is still believed until the process ends.
         """
         return self._context(ssl.Purpose.CLIENT_AUTH)
 
@@ -98,7 +99,8 @@ class Certificates:
         return self._context(ssl.Purpose.SERVER_AUTH)
 
     def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
-        context = ssl.create_default_context(purpose)
+        # Without a file of ours it would believe whomever the machine believes.
+        context = ssl.create_default_context(purpose, cafile=self._files[-1])
         context.verify_mode = ssl.CERT_REQUIRED
         self._load(context)
         self._contexts.append(context)
@@ -121,7 +123,7 @@ class Certificates:
         log.info("certificates renewed", certificate=str(self._files[0]))
 
     def _read(self, *, number: int) -> Bundle:
-        self._load(ssl.create_default_context())  # OpenSSL judges whether they fit each other
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # OpenSSL judges whether they fit each other
         certificate, key, authority = (path.read_bytes() for path in self._files)
         return Bundle(certificate=certificate, key=key, authority=authority, number=number)
 
