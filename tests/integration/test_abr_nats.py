@@ -189,6 +189,36 @@ async def test_a_viewer_is_saved_when_it_changed_and_not_more_often_than_is_set(
         await until(lambda: settled(nats_server), bool)
 
 
+async def test_who_is_measured_for_the_first_time_is_saved_soon_and_then_as_often_as_is_set(
+    peer: StreamsPeer, nats_server: NatsServer
+) -> None:
+    with process(peer, nats_server.url, WEIR_SNAPSHOT_INTERVAL_S="600") as (address, first):
+        async with calling(address) as abr:
+            await watch_a_while(abr, ["ann"])
+            revision = await until(lambda: saved(nats_server), bool)
+            await abr.ReportSamples(batches([sample(msn=8), sample("bob")]))
+            await until(lambda: saved(nats_server, "bob"), bool)
+            assert await saved(nats_server) == revision
+            first.kill()
+    async with running_abr(peer.address, nats_server.url) as abr:
+        assert (await abr.GetStats(ANN)).recent_segments_count == 8
+        assert (await abr.SelectQuality(ASK_ANN)).bitrate_level > 0
+
+
+async def test_who_was_just_saved_for_the_first_time_is_not_saved_at_once_again(
+    peer: StreamsPeer, nats_server: NatsServer
+) -> None:
+    interval_s = 2.4  # half of it is over soon after the first second
+    saved_times: dict[int, float] = {}
+    async with running_abr(peer.address, nats_server.url, snapshot_interval_s=interval_s) as abr:
+        while len(saved_times) < 2:
+            await abr.ReportSamples(batches([sample()]))
+            if revision := await saved(nats_server):
+                saved_times.setdefault(revision, time.monotonic())
+    first_s, second_s = saved_times.values()
+    assert second_s - first_s > interval_s / 3
+
+
 async def settled(nats_server: NatsServer) -> bool:
     """Something is saved, and nothing more was for a while, because nothing changes."""
     before = await stored_count(nats_server)
@@ -200,12 +230,11 @@ async def test_a_graceful_stop_saves_what_is_new(peer: StreamsPeer, nats_server:
     settings: dict[str, Any] = {"snapshot_interval_s": 600}
     async with running_abr(peer.address, nats_server.url, **settings) as abr:
         await watch_a_while(abr, ["ann"])
-        await until(
-            lambda: abr.GetStats(pb.GetStatsRequest(recording_id="film")), lambda stats: stats.viewers_count
-        )
-        assert await saved(nats_server) == 0
+        revision = await until(lambda: saved(nats_server), bool)
+        await abr.ReportSamples(batches([sample(msn=8)]))
+        assert await saved(nats_server) == revision
     async with running_abr(peer.address, nats_server.url, **settings) as abr:
-        assert (await abr.GetStats(ANN)).recent_segments_count == 8
+        assert (await abr.GetStats(ANN)).recent_segments_count == 9
 
 
 async def test_nats_may_come_later_and_go_and_come_again(peer: StreamsPeer, nats_server: NatsServer) -> None:

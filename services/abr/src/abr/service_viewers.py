@@ -21,7 +21,7 @@ class Viewers:
     Args:
         crowd: Who is known.
         snapshots: The memory.
-        interval_s: How often a viewer is saved at most, seconds.
+        interval_s: How often a viewer is saved at most, but for its first time, seconds.
         now: The clock, seconds since 1970.
     """
 
@@ -32,6 +32,8 @@ class Viewers:
         self._snapshots = snapshots
         self._interval_s = interval_s
         self._now = now
+        self._new: dict[Viewer, float] = {}
+        """Who was not saved since it was measured, and when it began."""
 
     @property
     def may_remember(self) -> bool:
@@ -68,8 +70,10 @@ class Viewers:
 
     def begin(self, stream: Stream, viewer_id: str) -> Viewer:
         """Take a viewer in of whom nothing is known."""
-        viewer = Viewer(viewer_id, stream, self._now())
+        now_s = self._now()
+        viewer = Viewer(viewer_id, stream, now_s)
         self._crowd.add(viewer)
+        self._new[viewer] = now_s
         return viewer
 
     def expire(self) -> None:
@@ -77,15 +81,31 @@ class Viewers:
         self._crowd.expire(self._now())
 
     async def save(self, *, over_s: float = 0.0) -> None:
-        """Save all who changed since they were saved, spread over a time."""
-        changed = [viewer for viewer in self._crowd if viewer.heard_s > viewer.saved_s]
-        batches = [changed[at : at + BATCH_COUNT] for at in range(0, len(changed), BATCH_COUNT)]
+        """Save all who changed since they were saved, spread over a time, but who is saved meanwhile."""
+        latest_s = self._now() - over_s
+        batches = _batches([viewer for viewer in self._crowd if viewer.heard_s > viewer.saved_s])
         for batch in batches:
-            await self._save(batch)
+            await self._save([viewer for viewer in batch if viewer.saved_s <= latest_s])
             await asyncio.sleep(over_s / len(batches))
 
-    async def _save(self, viewers: Sequence[Viewer]) -> None:
+    async def save_new(self) -> None:
+        """Save who was never saved since it was measured: what its network carries is known to nobody else.
+
+        Who cannot be saved, or is not measured within an interval, is left to `save`.
+        """
+        oldest_s = self._now() - self._interval_s
+        self._new = {viewer: began_s for viewer, began_s in self._new.items() if began_s > oldest_s}
+        for batch in _batches([viewer for viewer in self._new if viewer.is_measured]):
+            if not await self._save([viewer for viewer in batch if viewer in self._new]):
+                return
+
+    async def _save(self, viewers: Sequence[Viewer]) -> bool:
+        if not viewers:
+            return True
         now_s = self._now()
+        for viewer in viewers:
+            if viewer.is_measured:
+                self._new.pop(viewer, None)
         kept = await self._snapshots.save(
             [
                 Snapshot(
@@ -98,6 +118,7 @@ class Viewers:
         )
         for viewer in viewers if kept else ():
             viewer.saved_s = now_s
+        return kept
 
     def _restore(self, data: bytes, stream: Stream) -> Viewer | None:
         now_s = self._now()
@@ -107,3 +128,7 @@ class Viewers:
         if viewer:
             self._crowd.add(viewer)
         return viewer
+
+
+def _batches(viewers: Sequence[Viewer]) -> Sequence[Sequence[Viewer]]:
+    return [viewers[at : at + BATCH_COUNT] for at in range(0, len(viewers), BATCH_COUNT)]
