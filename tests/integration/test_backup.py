@@ -83,6 +83,24 @@ async def test_what_is_there_is_never_written_over(nats_server: NatsServer, tmp_
     assert await messages_of(nats_server) == held
 
 
+async def test_a_backup_that_broke_off_is_none(nats_server: NatsServer, tmp_path: Path) -> None:
+    folder, told = tmp_path / "backup", list[str]()
+    async with running_distributor(nats_server.url), open_nats(nats_server.url) as client:
+        (folder / f"{max(await messages_of(nats_server))}.snapshot").mkdir(parents=True)  # cannot be written
+        with pytest.raises(OSError, match="directory"):
+            await backup(client, folder, told.append)
+        assert told
+        with pytest.raises(BackupFailed, match="holds no backup"):
+            await restore(client, folder, told.append)
+
+
+async def test_a_server_that_goes_away_is_named(nats_server: NatsServer, tmp_path: Path) -> None:
+    with pytest.raises(BackupFailed, match=nats_server.url):
+        async with open_nats(nats_server.url) as client:
+            nats_server.kill()
+            await backup(client, tmp_path / "backup", print)
+
+
 def test_a_folder_without_a_backup_is_refused(nats_server: NatsServer, tmp_path: Path) -> None:
     answer = weir("restore", str(tmp_path), "--nats", nats_server.url)
     assert (answer.returncode, "holds no backup" in answer.stderr) == (1, True)

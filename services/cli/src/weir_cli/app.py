@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from nats.aio.client import Client
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -69,12 +70,7 @@ def backup(
     tls: TlsFolder = None,
 ) -> None:
     """Write everything that NATS keeps into a folder; storage is backed up after it, by its own means."""
-
-    async def work() -> None:
-        async with backups.open_nats(nats or _local_nats(), tls) as client:
-            await backups.backup(client, folder, print)
-
-    _run_backup(work())
+    _with_nats(nats, tls, lambda client: backups.backup(client, folder, print))
 
 
 @app.command()
@@ -85,23 +81,13 @@ def restore(
     replicas: Annotated[int | None, typer.Option(min=1, max=5, help="Copies from now on.")] = None,
 ) -> None:
     """Bring a backup into a NATS that has nothing of it; do it before the services start."""
-
-    async def work() -> None:
-        async with backups.open_nats(nats or _local_nats(), tls) as client:
-            await backups.restore(client, folder, print, replicas=replicas)
-
-    _run_backup(work())
+    _with_nats(nats, tls, lambda client: backups.restore(client, folder, print, replicas=replicas))
 
 
 @app.command()
 def letters(nats: NatsUrl = "", tls: TlsFolder = None) -> None:
     """Show the deliveries that were given up, the newest last, one line of JSON each."""
-
-    async def work() -> None:
-        async with backups.open_nats(nats or _local_nats(), tls) as client:
-            await backups.read_letters(client, print)
-
-    _run_backup(work())
+    _with_nats(nats, tls, lambda client: backups.read_letters(client, print))
 
 
 def main() -> None:
@@ -109,14 +95,14 @@ def main() -> None:
     app()
 
 
-def _local_nats() -> str:
-    return nats_url(_config(None).port)
+def _with_nats(url: str, tls: Path | None, work: Callable[[Client], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with backups.open_nats(url or nats_url(_config(None).port), tls) as client:
+            await work(client)
 
-
-def _run_backup(work: Coroutine[None, None, None]) -> None:
     try:
-        asyncio.run(work)
-    except backups.BackupFailed as error:
+        asyncio.run(run())
+    except (backups.BackupFailed, OSError) as error:
         _fail(str(error))
 
 

@@ -34,7 +34,7 @@ async def open_nats(url: str, tls: Path | None = None) -> AsyncIterator[Client]:
     """Connect; `tls` is a folder with tls.crt, tls.key and ca.crt.
 
     Raises:
-        BackupFailed: Nobody answers.
+        BackupFailed: Nobody answers, be it at once or within the block.
     """
     context = _context(tls) if tls else None
     try:
@@ -49,6 +49,8 @@ async def open_nats(url: str, tls: Path | None = None) -> AsyncIterator[Client]:
         raise BackupFailed(f"no NATS server answered at {url}: {error!r}") from error
     try:
         yield client
+    except (TimeoutError, nats.errors.Error) as error:
+        raise BackupFailed(f"the NATS server at {url} did not answer: {error!r}") from error
     finally:
         await client.close()
 
@@ -62,9 +64,13 @@ async def backup(client: Client, folder: Path, say: Say) -> None:
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs
     if _documents(folder):
         raise BackupFailed(f"{folder} holds a backup already: give another folder")
+    documents: dict[str, Document] = {}
     for name in await _stream_names(client):
-        found = await _write(client, name, folder)
-        say(f"{name}: {found['state']['messages']} messages, {found['state']['bytes']} bytes")
+        documents[name] = await _write(client, name, folder / f"{name}.snapshot")
+        state = documents[name]["state"]
+        say(f"{name}: {state['messages']} messages, {state['bytes']} bytes")
+    for name, document in documents.items():  # last: what broke off is no backup
+        (folder / f"{name}.json").write_text(json.dumps(document, indent=1))
 
 
 async def restore(client: Client, folder: Path, say: Say, *, replicas: int | None = None) -> None:
@@ -95,8 +101,7 @@ async def restore(client: Client, folder: Path, say: Say, *, replicas: int | Non
 
 async def read_letters(client: Client, say: Say) -> None:
     """Tell of each delivery that was given up, the newest last; one line of JSON each."""
-    answer = await client.request(f"$JS.API.STREAM.INFO.{_LETTERS}", b"", timeout=_TIMEOUT_S)
-    state = _checked(_LETTERS, json.loads(answer.data))["state"]
+    state = (await _ask(client, f"$JS.API.STREAM.INFO.{_LETTERS}", {}))["state"]
     js = client.jetstream()
     for sequence in range(max(1, state["first_seq"]), state["last_seq"] + 1):
         try:
@@ -110,13 +115,13 @@ def _documents(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-async def _write(client: Client, name: str, folder: Path) -> Document:
+async def _write(client: Client, name: str, snapshot: Path) -> Document:
     """Take a stream's snapshot: pieces come as fast as they are acknowledged, an empty one ends it."""
     inbox = client.new_inbox()
     pieces = await client.subscribe(inbox)
     wanted = {"deliver_subject": inbox, "chunk_size": _CHUNK_BYTES, "jsck": True}
     answer = await _ask(client, f"$JS.API.STREAM.SNAPSHOT.{name}", wanted)
-    with (folder / f"{name}.snapshot").open("wb") as target:
+    with snapshot.open("wb") as target:
         while True:
             piece = await pieces.next_msg(timeout=_TIMEOUT_S)
             if piece.header and piece.header.get("Status", "").startswith(("4", "5")):
@@ -127,9 +132,7 @@ async def _write(client: Client, name: str, folder: Path) -> Document:
             if piece.reply:
                 await client.publish(piece.reply)
     await pieces.unsubscribe()
-    kept = {"config": answer["config"], "state": answer["state"]}
-    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1))
-    return kept
+    return {"config": answer["config"], "state": answer["state"]}
 
 
 async def _read(client: Client, document: Document, snapshot: Path) -> Document:
@@ -159,10 +162,7 @@ async def _stream_names(client: Client) -> list[str]:
 
 
 async def _ask(client: Client, subject: str, document: Document) -> Document:
-    try:
-        answer = await client.request(subject, json.dumps(document).encode(), timeout=_TIMEOUT_S)
-    except (TimeoutError, nats.errors.Error) as error:
-        raise BackupFailed(f"{subject}: {error!r}") from error
+    answer = await client.request(subject, json.dumps(document).encode(), timeout=_TIMEOUT_S)
     return _checked(subject, json.loads(answer.data))
 
 
