@@ -111,11 +111,13 @@ class Deliveries:
         for job in jobs:
             job.attempts_count += 1
         outcomes = await self._outcomes([job.order for job in jobs])
+        failed = []
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, WeirError):
-                await self._failed_once(job, outcome)
+                failed.append(self._failed_once(job, outcome))
             else:
                 self._finish(job, size_bytes=outcome)
+        await asyncio.gather(*failed)
 
     async def _outcomes(self, orders: Sequence[Order]) -> Sequence[Carried]:
         edge_name = orders[0].edge.name

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
-from chassis.errors import NotFound, Unavailable, WeirError
+from chassis.errors import NotFound, WeirError
 from chassis.lifecycle import end_tasks
 from chassis.telemetry import STREAM, log
 from distributor.deliveries import Deliveries
@@ -107,7 +107,8 @@ class Pushing:
             try:
                 if position is None:
                     position = await self._newest(stream_id)
-                position = await self._push_from(stream_id, position)
+                async for pushed in self._pushed(stream_id, position):
+                    position = pushed
             except NotFound:
                 await self._purger.purge(stream_id)
                 return
@@ -119,22 +120,17 @@ class Pushing:
         stream = await self._streams.current(stream_id)
         return await self._reader.last_sequence(stream.ledger_id)
 
-    async def _push_from(self, stream_id: str, position: int) -> int:
-        """Push what comes behind a sequence, until it must begin again; answers up to where it came."""
-        news = self._watches.watch(stream_id, incarnation="", after_sequence=position)
+    async def _pushed(self, stream_id: str, after_sequence: int) -> AsyncIterator[int]:
+        """Push what comes behind a sequence; names each record that was pushed."""
+        news = self._watches.watch(stream_id, incarnation="", after_sequence=after_sequence)
         stream: Stream | None = None
-        try:
-            async with aclosing(news) as events:
-                async for event in events:
-                    if isinstance(event, Stream):
-                        stream = event
-                    elif isinstance(event, StoredRecord) and stream:
-                        await self._push(stream, event)
-                        position = event.sequence
-        except Unavailable as error:
-            log.info("push begins again", error=error.message, **{STREAM: stream_id})
-            await asyncio.sleep(LOOK_INTERVAL_S)
-        return position
+        async with aclosing(news) as events:
+            async for event in events:
+                if isinstance(event, Stream):
+                    stream = event
+                elif isinstance(event, StoredRecord) and stream:
+                    await self._push(stream, event)
+                    yield event.sequence
 
     async def _push(self, stream: Stream, record: StoredRecord) -> None:
         """Order a record's segments to all edges; slowed down by them, not ahead of them."""

@@ -204,23 +204,28 @@ class Viewers:
             try:
                 newest = await self._states.newest_sequence()
                 if newest == known != self._position:
-                    await self.keep_state()
-                    newest = self._position
+                    newest = await self.keep_state()
                 known = newest
             except WeirError as error:
                 log.warning("state of views not stored", error=error.message)
 
-    async def keep_state(self) -> None:
-        """Store the fold, and drop from the log what the state before it had in it already."""
+    async def keep_state(self) -> int:
+        """Store the fold, and drop from the log what the state before it had in it already.
+
+        Returns:
+            Up to which sequence of the log what was stored reaches; what stood before, if another replica
+            was first.
+        """
         before = await self._states.newest_sequence()
         async with self._reading:  # not amid a report
             position, outline, held = self._position, self._audiences.outline(), self._audiences.held()
         try:
             await self._states.put(position, outline, held)
         except Conflict:
-            return
+            return before
         # Replicas that lag may still need what came after the state before.
         await self._log.trim(up_to=min(before, position))
+        return position
 
     async def _send(self, together: Sequence[tuple[Command, Answer]]) -> None:
         if not together:

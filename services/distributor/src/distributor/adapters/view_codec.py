@@ -36,15 +36,11 @@ def read_commands(data: bytes) -> Sequence[Command]:
 
 
 def read_stored_report(data: bytes) -> Report:
-    """Read what a gateway reported; DataLoss if it is not."""
+    """Read a gateway's report, and its samples when they are gone through; DataLoss if it is none."""
     try:
-        return read_report(api.ReportDeliveriesRequest.FromString(data))
+        message = api.ReportDeliveriesRequest.FromString(data)
     except DecodeError as error:
         raise DataLoss("a gateway's report cannot be read", reason="BAD_VIEW") from error
-
-
-def read_report(message: api.ReportDeliveriesRequest) -> Report:
-    """Read a report that was checked when it came in; its samples when they are gone through."""
     return Report(
         gateway=message.gateway,
         report_number=message.report_number,

@@ -13,7 +13,7 @@ from distributor.domain.audience import Audience
 from distributor.domain.entries import MediaKind
 from distributor.domain.profiles import DEFAULT_PROFILE, Profile, buffer_health
 from distributor.domain.session import Session
-from distributor.domain.stream import Stream, StreamState, Variant
+from distributor.domain.stream import Stream, Variant
 from distributor.domain.views import NOTHING_SERVED, Served, Start
 
 DEFAULT_PAGE_SIZE = 100
@@ -109,8 +109,7 @@ def aimed_buffer_s(stream: Stream, profile: Profile) -> float:
     hold more.
     """
     hold_back_s = _HOLD_BACK_PARTS * stream.description.part_target_s
-    is_live = stream.state not in {StreamState.STOPPED, StreamState.ENDED}
-    return min(profile.buffer_s, hold_back_s) if hold_back_s and is_live else profile.buffer_s
+    return min(profile.buffer_s, hold_back_s) if hold_back_s and not stream.is_over else profile.buffer_s
 
 
 def health_of(session: Session, aimed_s: float) -> float:
