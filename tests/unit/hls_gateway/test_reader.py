@@ -120,6 +120,14 @@ def test_a_usual_head_beyond_the_limits_is_refused() -> None:
     assert refusal(USUAL.replace(b"a b", b"a" * 1000)) == (431, "HEAD_TOO_LARGE")
 
 
+def test_empty_lines_between_usual_requests_are_no_large_head() -> None:
+    """RFC 9112 2.2: a server should ignore them."""
+    asked = [piece for number in range(600) for piece in (USUAL.replace(b"a.m3u8", b"%d" % number), b"\r\n")]
+    requests, reader = read(*asked)
+    assert len(requests) == 600
+    assert reader.refusal is None
+
+
 def test_a_request_is_read_whole() -> None:
     (request,), reader = read(b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nRaNgE: bytes=0-1\r\nX: 1\r\nX: 2\r\n\r\n")
     assert request == Request(

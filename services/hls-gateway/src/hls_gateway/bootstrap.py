@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 
 import grpc
 from weir.gateway.v1 import gateway_pb2_grpc
@@ -149,7 +148,6 @@ async def _grpc(
         yield health, port
 
 
-@cache
 def _shelf_limits(config: GatewayConfig) -> ShelfLimits:
     return ShelfLimits(
         stream_count=config.stream_count,

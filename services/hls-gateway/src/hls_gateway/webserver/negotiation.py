@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from http import HTTPStatus
+
+from hls_gateway.domain.remembered import Remembered
 
 # Digits are bounded, as int() of a client's digits has to be; larger files than 10^18 bytes there are none.
 _ONE_RANGE = re.compile(rb"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.IGNORECASE)
-_REMEMBERED_BYTES = 128
 _GZIP = re.compile(rb"(?:gzip|x-gzip|\*)(?:[ \t]*;[ \t]*q=([0-9.]+))?", re.IGNORECASE)
 
 Headers = Mapping[bytes, bytes]
@@ -43,7 +43,7 @@ def etag_matches(condition: bytes, etag: bytes) -> bool:
 
 def accepts_gzip(accepted: bytes) -> bool:
     """Tell whether an Accept-Encoding takes gzip; a weight of 0 forbids it (12.5.3)."""
-    return _known_to_accept(accepted) if len(accepted) <= _REMEMBERED_BYTES else _accepts_gzip(accepted)
+    return _known_to_accept[accepted]
 
 
 def _accepts_gzip(accepted: bytes) -> bool:
@@ -57,7 +57,7 @@ def _accepts_gzip(accepted: bytes) -> bool:
 
 
 # Every program of a kind says the same.
-_known_to_accept = lru_cache(maxsize=256)(_accepts_gzip)
+_known_to_accept = Remembered(_accepts_gzip, count=256, size_bytes=128)
 
 
 def _weight(text: bytes | None) -> float:

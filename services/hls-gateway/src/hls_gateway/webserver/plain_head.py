@@ -8,6 +8,8 @@ a message or a connection ends, is not for here.
 
 from __future__ import annotations
 
+from hls_gateway.domain.remembered import Remembered
+
 # As many bytes and lines a usual head has at most, and as many lines are remembered for all connections.
 MOST_BYTES = 4096
 _MOST_LINES = 64
@@ -40,18 +42,6 @@ class _Unusual(Exception):
     """Raised for a line that is not for here."""
 
 
-class _Lines(dict[bytes, Header]):
-    """What header lines say, read at their first use; forgotten all together when they are too many."""
-
-    def __missing__(self, line: bytes) -> Header:
-        header = _read_header(line)
-        if len(line) <= _REMEMBERED_BYTES:
-            if len(self) >= _REMEMBERED_COUNT:
-                self.clear()
-            self[line] = header
-        return header
-
-
 def _read_header(line: bytes) -> Header:
     """Read one line; spaces behind a value, and values without anything in them, are left to the parser."""
     name, _, value = line.partition(b":")
@@ -64,7 +54,7 @@ def _read_header(line: bytes) -> Header:
     return name, value
 
 
-_lines = _Lines()
+_lines = Remembered(_read_header, count=_REMEMBERED_COUNT, size_bytes=_REMEMBERED_BYTES)
 
 
 def read_target(line: bytes) -> bytes:

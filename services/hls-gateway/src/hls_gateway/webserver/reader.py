@@ -94,6 +94,7 @@ class RequestReader:
             if headers is None:
                 return None
             self._remembered_block, self._remembered_headers = block, headers
+        self._unparsed_bytes = 0
         method = b"GET" if line.startswith(b"G") else b"HEAD"
         return [Request(method, target, self._remembered_headers, True, self.client)]
 
