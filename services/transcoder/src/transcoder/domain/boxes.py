@@ -8,7 +8,7 @@ is one `ftyp` and `moov`, which describe the tracks, then pairs of `moof` (where
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,10 +87,16 @@ def find_box(data: memoryview, *path: str) -> Box:
         BoxError: A box on the path is missing.
     """
     kind, *rest = path
-    box = next((box for box in iter_boxes(data) if box.kind == kind), None)
-    if box is None:
-        raise BoxError(f"box {kind!r} is missing")
+    box = first_box(iter_boxes(data), kind)
     return find_box(box.payload, *rest) if rest else box
+
+
+def first_box(boxes: Iterable[Box], kind: str) -> Box:
+    """Take the first box of a type; BoxError if there is none."""
+    for box in boxes:
+        if box.kind == kind:
+            return box
+    raise BoxError(f"box {kind!r} is missing")
 
 
 def pack_box(kind: str, *parts: bytes) -> bytes:

@@ -12,7 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from transcoder.domain.boxes import Box, BoxError, BoxReader, find_box, iter_boxes, unpack_version_flags
+from transcoder.domain.boxes import (
+    Box,
+    BoxError,
+    BoxReader,
+    find_box,
+    first_box,
+    iter_boxes,
+    unpack_version_flags,
+)
 from transcoder.domain.fragment_layout import (
     NON_SYNC_BIT,
     SAMPLE_LIMIT,
@@ -141,12 +149,13 @@ def _read_after_times(payload: memoryview) -> int:
 
 def _read_traf(traf: memoryview, track: Track) -> list[_Run]:
     """Read a track fragment: its defaults, its start (tfdt, 8.8.12), and each of its runs."""
-    default = _read_tfhd(find_box(traf, "tfhd").payload, track.default)
-    tfdt = find_box(traf, "tfdt").payload
+    boxes = list(iter_boxes(traf))
+    default = _read_tfhd(first_box(boxes, "tfhd").payload, track.default)
+    tfdt = first_box(boxes, "tfdt").payload
     version, _ = unpack_version_flags(tfdt)
     (time,) = struct.unpack_from(">Q" if version else ">I", tfdt, 4)
     runs: list[_Run] = []
-    for box in iter_boxes(traf):
+    for box in boxes:
         if box.kind == "trun":
             runs.append(_read_trun(box.payload, default, time))
             time += sum(entry.duration for entry in runs[-1].entries)

@@ -101,6 +101,7 @@ class CmafCutter:
         self._track = track
         self._grid = track.grid
         self._segment = 0
+        self._segment_frames = self._grid.first_frame(1)
         self._part = 0
         self._samples: list[Sample] = []
         """Of the part under way."""
@@ -113,8 +114,7 @@ class CmafCutter:
     def take(self, sample: Sample) -> Iterator[LiveMedia]:
         """Take the next frame, with its time on the grid; yield what it completes."""
         self._samples.append(sample)
-        first, end = self._grid.first_frame(self._segment), self._grid.first_frame(self._segment + 1)
-        if self._packed_frames + len(self._samples) == end - first:
+        if self._packed_frames + len(self._samples) == self._segment_frames:
             yield from self.finish()
         elif len(self._samples) == self._grid.part_frames:
             yield from self._end_part()
@@ -138,6 +138,8 @@ class CmafCutter:
             iframes=time_iframes(self._grid, self._marks, self._packed_frames),
         )
         self._segment, self._part, self._packed_frames = self._segment + 1, 0, 0
+        first, end = (self._grid.first_frame(segment) for segment in (self._segment, self._segment + 1))
+        self._segment_frames = end - first
         self._data.clear()
         self._marks.clear()
 

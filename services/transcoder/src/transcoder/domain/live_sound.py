@@ -105,9 +105,10 @@ class LiveSound:
         reached = self.grid.whole_frames(self._picture_s)
         while self._held and (free or self._frame < reached):
             yield self._next()
-        overdue = self.grid.whole_frames(self._picture_s - LATE_S)
-        while is_away and self._frame < overdue and self._reader.track is not None:
-            yield self._next()
+        if is_away and self._reader.track is not None:
+            overdue = self.grid.whole_frames(self._picture_s - LATE_S)
+            while self._frame < overdue:
+                yield self._next()
 
     def _next(self) -> Sample:
         """Take the next frame's place for what is held, or for silence."""
