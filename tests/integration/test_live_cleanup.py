@@ -57,6 +57,13 @@ async def parts(storage: Path) -> set[str]:
     return {key for key in await objects(storage) if "init" not in key} - await segments(storage)
 
 
+def leave_unfinished(storage: Path, key: str) -> Path:
+    """Leave what a process leaves on a disk that is killed while it writes an object: no listing shows it."""
+    path = storage / f"{key}#1"
+    path.write_bytes(b"the first of it")
+    return path
+
+
 async def messages_count(server: NatsServer) -> int:
     client = await nats.connect(server.url)
     try:
@@ -250,6 +257,7 @@ async def test_a_deleted_stream_leaves_storage_when_no_playlist_can_be_held(
         await other.shoot(3)
         kept = {key for key in await objects(tmp_path) if key.startswith("streams/other/")}
         before = await objects(tmp_path)
+        leave_unfinished(tmp_path, camera.made[0][1])
         await replica.streams.DeleteStream(api.DeleteStreamRequest(stream_id="cam"))
         clock.pass_s(STAY_S)
         await replica.clean()
@@ -258,6 +266,7 @@ async def test_a_deleted_stream_leaves_storage_when_no_playlist_can_be_held(
     async with running_replica(nats_server.url, clock, tmp_path) as fresh:
         await fresh.clean()
         assert await objects(tmp_path) == kept
+        assert not (tmp_path / "streams/cam").exists()
 
 
 async def test_a_new_life_leaves_nothing_of_the_old_one(
@@ -332,12 +341,15 @@ async def test_what_was_stored_and_never_announced_goes_as_well(
         _, key = camera.made[-1]
         lost = key.replace("-a.", "-died.")
         await camera.store.put(lost, b"of an owner that died before it could announce this")
+        unfinished = leave_unfinished(tmp_path, key)
         await camera.shoot(ENOUGH_COUNT)
+        being_written = leave_unfinished(tmp_path, camera.made[-1][1])
         await replica.clean()
         assert lost in await objects(tmp_path)
     async with running_replica(nats_server.url, clock, tmp_path) as fresh:
         await fresh.clean()
         assert lost not in await objects(tmp_path)
+        assert (unfinished.exists(), being_written.exists()) == (False, True)
         assert may_be_asked_for(camera) <= await segments(tmp_path)
 
 

@@ -9,6 +9,9 @@ not how Google answers. What none of them shows: roles, quotas, and how real clo
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +24,7 @@ from chassis.storage_options import StorageOptions
 from support.storage_servers import SERVERS, S3Server, StorageServer, running_storage, told
 
 OPTIONS = StorageOptions(allow_http=True, part_bytes=5 * 1024 * 1024)
+PATIENT_S = 60.0  # what a hanging test is told apart by
 LARGE = bytes(range(256)) * 50_000  # three parts
 
 
@@ -218,6 +222,58 @@ async def test_any_number_of_objects_is_listed_and_deleted_in_few_requests(store
     assert counting.batches[0] == 1000
     assert 50 in counting.batches
     assert await listed(store, "a/") == sorted(keys[1050:])
+
+
+async def test_all_below_a_prefix_goes_but_what_is_spared(store: ObjectStore) -> None:
+    for key in ("s/1/a", "s/1/b/c", "s/1/b/d", "s/10/a", "s/1.x"):
+        await store.put(key, b"x")
+    assert await store.delete_below("s/1/", spares=lambda key: key == "s/1/b/c") == 2
+    assert await listed(store, "s/") == ["s/1.x", "s/1/b/c", "s/10/a"]
+    assert await store.delete_below("s/1/") == 1
+    assert await store.delete_below("s/1/") == 0
+    assert await listed(store, "s/") == ["s/1.x", "s/10/a"]
+
+
+KILLED = """
+import asyncio, sys
+from chassis.storage import open_store
+
+async def pieces():
+    yield b"the first of it"
+    await asyncio.Event().wait()
+
+asyncio.run(open_store(sys.argv[1]).put_stream(sys.argv[2], pieces()))
+"""
+
+
+def kill_while_writing(root: Path, key: str) -> Path:
+    """Have a process write to a disk, and kill it in the middle; answers the file that it leaves."""
+    before = set(root.rglob("*#*"))
+    argv = [sys.executable, "-c", KILLED, f"file://{root}", key]
+    with subprocess.Popen(argv) as writer:
+        deadline = time.monotonic() + PATIENT_S
+        while not (left := set(root.rglob("*#*")) - before):
+            assert writer.poll() is None, "the writer has ended by itself"
+            assert time.monotonic() < deadline, "the writer does not begin"
+            time.sleep(0.02)
+        writer.kill()
+    (path,) = left
+    return path
+
+
+async def test_what_a_killed_process_left_of_an_upload_goes_as_its_object_would(tmp_path: Path) -> None:
+    root = tmp_path / "objects"
+    store = open_store(f"file://{root}")
+    await store.put("s/1/a/whole", b"x")
+    spared, first, second, elsewhere = (
+        kill_while_writing(root, key) for key in ("s/1/a/b", "s/1/c/d", "s/1/c/d", "s/10/a")
+    )
+    assert await listed(store, "s/") == ["s/1/a/whole"]  # so whoever goes by listings leaves them for ever
+    assert await store.delete_below("s/1/", spares=lambda key: key in {"s/1/a/b", "s/1/a/whole"}) == 0
+    assert [path.exists() for path in (spared, first, second, elsewhere)] == [True, False, False, True]
+    assert not (root / "s/1/c").exists()
+    assert await store.delete_below("s/1/") == 1
+    assert sorted(path.name for path in (root / "s").iterdir()) == ["10"]
 
 
 async def test_a_bucket_that_is_not_there_is_no_missing_object(backend: StorageServer | str) -> None:

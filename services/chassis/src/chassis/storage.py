@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,7 @@ from obstore import exceptions as storage_errors
 from obstore.store import LocalStore, MemoryStore, from_url
 
 from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable, WeirError
+from chassis.storage_leftovers import remove_leftovers
 from chassis.storage_options import DEFAULTS, StorageOptions
 
 # obstore accepts a leading slash and percent escapes; no key of ours has either.
@@ -28,6 +29,10 @@ _PARTS_AT_ONCE = 2  # of one upload: it holds so many parts in memory
 # No bucket is no missing object: a viewer must not be told that what was announced does not exist.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _REFUSALS = (storage_errors.PermissionDeniedError, storage_errors.UnauthenticatedError)
+
+
+def _spare_none(_key: str) -> bool:
+    return False
 
 
 class ObjectStore:
@@ -106,6 +111,18 @@ class ObjectStore:
         for start in range(0, len(keys), _DELETE_BATCH):
             batch = [_checked(key) for key in keys[start : start + _DELETE_BATCH]]
             await self._delete_surely(batch)
+
+    async def delete_below(self, prefix: str, *, spares: Callable[[str], bool] = _spare_none) -> int:
+        """Remove all objects below a prefix that ends with '/', but those that are spared; answers how many.
+
+        On disk, what killed processes left of uploads goes as its object would, so nobody may be writing
+        any more what is not spared. In clouds that is for a rule of the bucket.
+        """
+        doomed = [key async for key in self.list(prefix) if not spares(key)]
+        await self.delete(*doomed)
+        if self._root:
+            await asyncio.to_thread(remove_leftovers, self._root, prefix, spares)
+        return len(doomed)
 
     async def _delete_surely(self, batch: Sequence[str]) -> None:
         """Try again when a connection is lost: obstore sends no list of keys twice."""

@@ -227,8 +227,11 @@ class Objects(Protocol):
     async def delete(self, *keys: str) -> None:
         """Remove objects; a key that is not there is no error."""
 
-    def list(self, prefix: str) -> AsyncIterator[str]:
-        """Go through the keys below a prefix that ends with '/'."""
+    async def delete_below(self, prefix: str, *, spares: Callable[[str], bool]) -> int:
+        """Remove the objects below a prefix that ends with '/', but those that are spared; answers how many.
+
+        What killed processes left of uploads goes too.
+        """
 
 
 class Feeds(Protocol):

@@ -9,7 +9,6 @@ goes on, that is what lies before its ledger's head.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -22,8 +21,6 @@ from distributor.domain.retention import Place, first_msns, place_of_key, retent
 from distributor.domain.stream import Cut, Stream
 from distributor.folds import Folds, empty_fold
 from distributor.ports import Heads, LedgerReader, Objects, Registry, Tombstone, Tombstones
-
-_REMOVALS_AT_ONCE = 16
 
 
 class Remains:
@@ -80,20 +77,13 @@ class Remains:
         life = next((stream for stream in streams if stream.ledger_id == ledger_id), None)
         below = await self._below(life) if life else None
         prefix = stream_prefix(ledger_id.stream_id, ledger_id.incarnation)
-        keys = [key async for key in self._objects.list(prefix)]
-        unneeded = [key for key in keys if not _is_needed(place_of_key(key, prefix), below, cuts)]
-        await self.remove_objects(unneeded)
-        return len(unneeded)
+        return await self._objects.delete_below(
+            prefix, spares=lambda key: _is_needed(place_of_key(key, prefix), below, cuts)
+        )
 
     async def remove_objects(self, keys: Sequence[str]) -> None:
-        """Remove objects, several at a time: a cloud takes its time over each."""
-        at_once = asyncio.Semaphore(_REMOVALS_AT_ONCE)
-
-        async def remove(key: str) -> None:
-            async with at_once:
-                await self._objects.delete(key)
-
-        await asyncio.gather(*map(remove, keys))
+        """Remove objects; some that are gone already are no error."""
+        await self._objects.delete(*keys)
 
     async def _below(self, life: Stream) -> Mapping[str, int]:
         """Of a life that goes on: the oldest segment of each rendition that its ledger names."""

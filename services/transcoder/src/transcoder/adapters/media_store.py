@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Sequence
 
 from pydantic import TypeAdapter
@@ -53,19 +51,7 @@ class ObjectMediaFolders:
         return [key async for key in self._store.list(prefix)]
 
     async def remove(self, prefix: str, *, keep: str = "") -> None:
-        doomed = [key for key in await self.list(prefix) if not (keep and key.startswith(keep))]
-        await self._store.delete(*doomed)
-        await asyncio.to_thread(self._sweep, prefix, keep)
-
-    def _sweep(self, prefix: str, keep: str) -> None:
-        """Remove what a process left that was killed while it wrote a file: no listing shows it."""
-        folder = self._store.local_path(prefix.rstrip("/"))
-        if folder is None or not folder.is_dir():
-            return
-        kept = self._store.local_path(keep.rstrip("/")) if keep else None
-        for path in folder.iterdir() if kept else (folder,):
-            if path != kept:
-                shutil.rmtree(path, ignore_errors=True)
+        await self._store.delete_below(prefix, spares=lambda key: bool(keep) and key.startswith(keep))
 
 
 class ObjectProbeArchive:
