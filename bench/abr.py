@@ -25,13 +25,15 @@ from bench.abr_sim.network import Network, Trace, read_traces
 from bench.abr_sim.optimum import best_total
 from bench.abr_sim.playback import Playback, Seen, Video
 from bench.abr_sim.qoe import QOES
-from bench.abr_sim.synthetic import KINDS, make_traces
+from bench.abr_sim.synthetic import KINDS, make_traces, mix_traces
 
 from abr.domain.policies import POLICIES
 
 TRACES = Path(__file__).parents[2] / "shared" / "traces"
 JUDGED = 6
 """Traces of each set."""
+MIXED = 60
+"""Traces that go from one recorded network to another."""
 RIVALS = ("bba", "bola", "robust_mpc")
 KEPT_PERCENT = 91.0
 """What the default must keep of its own score when its view of the buffer is one segment old."""
@@ -123,7 +125,8 @@ def _sets() -> dict[str, list[Trace]]:
     recorded = {path.stem.split("-", 1)[1]: read_traces(path) for path in sorted(TRACES.glob("*.jsonl"))}
     if not recorded:
         print(f"no recorded traces in {TRACES}: made ones only")
-    return recorded | {kind: make_traces(kind, 2 * JUDGED) for kind in KINDS}
+    mixed = {"mixed": mix_traces(recorded, MIXED)} if recorded else {}
+    return recorded | mixed | {kind: make_traces(kind, 2 * JUDGED) for kind in KINDS}
 
 
 def _some(traces: Sequence[Trace]) -> Sequence[Trace]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 
@@ -68,3 +68,28 @@ def _trace(kind: str, number: int, random: Random) -> Trace:
             Step(duration_s=1.0, bandwidth_bps=1000 * rate, latency_s=LATENCY_S) for _, rate in rates_kbps
         ),
     )
+
+
+def mix_traces(recorded: Mapping[str, Sequence[Trace]], count: int, seed: int = 1) -> list[Trace]:
+    """Go from one recorded network to another within a trace, as from the WLAN at home to the train."""
+    return [_mixed(recorded, number, Random(f"mixed {seed} {number}")) for number in range(count)]  # noqa: S311
+
+
+def _mixed(recorded: Mapping[str, Sequence[Trace]], number: int, random: Random) -> Trace:
+    steps: list[Step] = []
+    length_s = 0.0
+    while length_s < LENGTH_S:
+        piece = _cut(random.choice(recorded[random.choice(sorted(recorded))]), random)
+        length_s += sum(step.duration_s for step in piece)
+        steps += piece
+    return Trace(name=f"mixed {number}", steps=tuple(steps))
+
+
+def _cut(trace: Trace, random: Random) -> Sequence[Step]:
+    """Take a piece of 20 to 100 s, or what there is until the trace ends."""
+    longest_s = random.uniform(20, 100)
+    begin = end = random.randrange(len(trace.steps))
+    while end < len(trace.steps) and longest_s > 0:
+        longest_s -= trace.steps[end].duration_s
+        end += 1
+    return trace.steps[begin:end]
