@@ -49,8 +49,10 @@ class House:
     stores: Stores
 
     def script(self, words: str) -> None:
-        self.ffmpeg.write_text(f'#!/bin/sh\n{words}\nexec {imageio_ffmpeg.get_ffmpeg_exe()} "$@"\n')
-        self.ffmpeg.chmod(0o755)
+        new = self.ffmpeg.with_suffix(".new")  # one that is just starting cannot be written
+        new.write_text(f'#!/bin/sh\n{words}\nexec {imageio_ffmpeg.get_ffmpeg_exe()} "$@"\n')
+        new.chmod(0o755)
+        new.replace(self.ffmpeg)
 
     @asynccontextmanager
     async def processes(
@@ -120,7 +122,7 @@ async def house(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[House]
 
 @pytest.fixture
 async def client(house: House, tmp_path: Path) -> AsyncIterator[Transcoder]:
-    """A replica that takes no tasks, with a recording of 40 s: four chunks and audio."""
+    """A replica that takes no tasks, with a recording of 40 s: eight chunks and audio."""
     async with running_transcoder(
         house.nats_url, house.distributor, house.objects, transcode_workers=0
     ) as client:

@@ -42,7 +42,7 @@ def video_segments(job: Job) -> Iterator[PackedSegment]:
 
 
 def test_there_are_several_chunks(job: Job) -> None:
-    assert [chunk.segment_count for chunk in job.plan.chunks] == [1, 2, 4, 3]
+    assert [chunk.segment_count for chunk in job.plan.chunks] == [1, 2, 2, 2, 1, 1, 1]
 
 
 def test_init_segment_is_the_same_in_all_chunks(job: Job) -> None:

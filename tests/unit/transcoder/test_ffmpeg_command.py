@@ -118,8 +118,8 @@ def test_chunk_behind_the_picture_skips_to_its_place_behind_the_last_one() -> No
     graph = graph_of(video_command(plan, 3))
     assert graph[2:5] == [
         f"[s1]fps=30:round=near:start_time={239 / 30}[s2]",
-        "[s2]tpad=stop=675:stop_mode=clone[s3]",
-        "[s3]trim=end_frame=661:start_frame=481[s4]",
+        "[s2]tpad=stop=375:stop_mode=clone[s3]",
+        "[s3]trim=end_frame=361:start_frame=241[s4]",
     ]
 
 

@@ -21,9 +21,8 @@ from transcoder.domain.announce import (
     fold_entries,
     next_segment,
     plan_entries,
-    runs_within,
 )
-from transcoder.domain.chunks import runs
+from transcoder.domain.chunks import Run, plan_runs
 from transcoder.domain.job import Job
 from transcoder.domain.packager import RenditionInfo
 from transcoder.domain.plan import Container
@@ -33,8 +32,12 @@ JOB = a_job()  # three segments, in pieces of one and two
 LONG_JOB = a_job(a_plan(seconds=60.0, height=720))
 
 
+def runs(job: Job) -> tuple[Run, ...]:
+    return plan_runs(job.segment_count, tapers=True)
+
+
 def all_pieces(job: Job) -> list[Piece]:
-    return [a_piece(job, track, *run) for track in announced_tracks(job) for run in runs(job.segment_count)]
+    return [a_piece(job, track, *run) for track in announced_tracks(job) for run in runs(job)]
 
 
 def rows(job: Job, announced: Announced, stored: Sequence[Piece]) -> list[list[Piece]]:
@@ -61,13 +64,8 @@ def words(entries: Sequence[Entry]) -> list[str]:
     return short
 
 
-def test_pieces_begin_short_and_cover_everything() -> None:
-    assert list(runs(14)) == [(0, 1), (1, 2), (3, 4), (7, 4), (11, 3)]
-    assert runs_within(14, 3, 11) == [(3, 4), (7, 4)]
-
-
 def test_nothing_is_announced_before_every_track_has_begun() -> None:
-    stored = [a_piece(JOB, Track.VIDEO, *run) for run in runs(3)]
+    stored = [a_piece(JOB, Track.VIDEO, *run) for run in runs(JOB)]
     assert plan_entries(JOB, EMPTY, rows(JOB, EMPTY, stored)) == ()
 
 

@@ -32,6 +32,15 @@ def test_plan_survives_json_and_plans_the_same_chunks_again() -> None:
     assert again.chunks == plan.chunks
 
 
+def test_plan_of_an_earlier_version_keeps_its_chunks() -> None:
+    plan = plan_encode(make_source(make_video(duration_s=56.0)))
+    stored = TypeAdapter(EncodePlan).dump_python(plan, mode="json")
+    del stored["tapers"]
+    again = TypeAdapter(EncodePlan).validate_python(stored)
+    assert [count for _, count in plan.runs] == [1, 2, 3, 3, 2, 1, 1, 1, 1]
+    assert [count for _, count in again.runs] == [1, 2, 4, 4, 4]
+
+
 def test_plan_of_a_day_fits_into_a_message() -> None:
     day = make_video(duration_s=86_400.0, keyframe_times_s=tuple(21.1 * number for number in range(4096)))
     assert len(TypeAdapter(EncodePlan).dump_json(plan_encode(make_source(day)))) < 100_000

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from chassis.errors import NotFound
-from transcoder.domain.announce import Piece, Track, runs_within
-from transcoder.domain.chunks import Chunk, runs
+from transcoder.domain.announce import Piece, Track
+from transcoder.domain.chunks import Chunk, Run
 from transcoder.domain.job import Job
 from transcoder.domain.plan import EncodePlan
 from transcoder.ports import Encoder, JobQueue, MediaStore, OutputStore, SourceFiles
@@ -18,9 +18,6 @@ from transcoder.service_drive import chunk_task
 # of the machine from it; other chunks take what is left.
 AUDIO_NICENESS = 5
 REST_NICENESS = 10
-
-Run = tuple[int, int]
-"""First segment and count of a piece."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +52,7 @@ class Encoding:
 
     async def _encode_chunk(self, attempt: Attempt, plan: EncodePlan, chunk: Chunk) -> None:
         job = attempt.job
-        chunk_runs = runs_within(
-            job.segment_count, chunk.first_segment, chunk.first_segment + chunk.segment_count
-        )
+        chunk_runs = [run for run in plan.runs if run[0] in chunk.msns]
         missing = await self._missing(job, Track.VIDEO, chunk_runs)
         if not missing:
             return
@@ -78,10 +73,9 @@ class Encoding:
 
     async def _encode_audio(self, attempt: Attempt, plan: EncodePlan) -> None:
         job = attempt.job
-        audio_runs = list(runs(job.segment_count))
-        missing = await self._missing(job, Track.AUDIO, audio_runs)
+        missing = await self._missing(job, Track.AUDIO, plan.runs)
         muxing = _Muxing(job, plan, self._ports.queue)
-        for run in audio_runs:
+        for run in plan.runs:
             if run not in missing:
                 await muxing.note(run)
         if not missing:
@@ -130,4 +124,4 @@ class _Muxing:
             self._waiting.remove(chunk)
 
     def _is_ready(self, chunk: Chunk) -> bool:
-        return self._ready.issuperset(range(chunk.first_segment, chunk.first_segment + chunk.segment_count))
+        return self._ready.issuperset(chunk.msns)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from transcoder.domain.chunks import runs
 from transcoder.domain.job import Job
 from transcoder.domain.packager import IFrameRange, RenditionInfo
 from transcoder.domain.plan import AUDIO_RENDITION_ID
@@ -90,11 +89,6 @@ def fold_entries(announced: Announced, sequence: int, entries: Sequence[Entry]) 
             reached[entry.rendition_id] = entry.msn + 1
     ended = any(isinstance(entry, StreamEnd) for entry in entries)
     return fold_announced(announced, sequence=sequence, reached=reached, has_ended=ended)
-
-
-def runs_within(segment_count: int, first_segment: int, last_segment: int) -> list[tuple[int, int]]:
-    """Choose the runs that begin at or after `first_segment` and before `last_segment`."""
-    return [run for run in runs(segment_count) if first_segment <= run[0] < last_segment]
 
 
 def announced_tracks(job: Job) -> dict[Track, tuple[str, ...]]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 from transcoder.domain.source import Source, VideoTrack
 from transcoder.domain.timing import Grid
 
-CHUNK_SEGMENTS = (1, 2, 4)
-"""Segments per chunk: few in the first ones, so that play starts early; the last number repeats."""
+Run = tuple[int, int]
+"""First segment and count of what is stored, and announced, at once; a chunk is one run or more."""
+
+RUN_SEGMENTS = (1, 2, 4)
+"""Segments per run: few in the first ones, so that play starts early; the last number repeats."""
+
+LEFT_SHARES = 4
+"""Behind the first ones, a run is at most this part of what is left.
+
+So runs become shorter towards the end, down to one segment, and two transcoders of two tasks at a time end
+together, rather than that one waits for the other's long ones.
+"""
 
 SEEK_MARGIN_S = {"mov": 0.0, "matroska": 0.0, "flv": 0.0, "mpegts": 1.0}
 """Containers in which ffmpeg finds a keyframe by time, and how far before its time to aim.
@@ -38,16 +49,31 @@ class Chunk:
     """Where decoding starts, on the source's clock: at or before a keyframe. None: at its beginning."""
     is_last: bool
 
+    @property
+    def msns(self) -> range:
+        """Numbers of its segments."""
+        return range(self.first_segment, self.first_segment + self.segment_count)
 
-def plan_chunks(grid: Grid, source: Source, sizes: tuple[int, ...] = CHUNK_SEGMENTS) -> tuple[Chunk, ...]:
-    """Cut the grid into chunks; `sizes` counts their segments, its last number repeats.
+
+def plan_runs(segment_count: int, *, tapers: bool) -> tuple[Run, ...]:
+    """Cut a recording into runs; `tapers`: they become shorter towards the end."""
+    planned: list[Run] = []
+    first = 0
+    while first < segment_count:
+        size = _choose_size(len(planned), segment_count - first, tapers=tapers)
+        planned.append((first, size))
+        first += size
+    return tuple(planned)
+
+
+def plan_chunks(grid: Grid, source: Source, runs: Sequence[Run]) -> tuple[Chunk, ...]:
+    """Make a chunk of each run, and of several where none can begin.
 
     A source without video has no chunks, since its audio is one task; one that cannot be sought has one.
     """
     if source.video is None:
         return ()
-    begins = [first for first, _ in runs(grid.segment_count, sizes)]
-    borders = [first for first in begins if first == 0 or _can_begin(grid, source, source.video, first)]
+    borders = [first for first, _ in runs if first == 0 or _can_begin(grid, source, source.video, first)]
     return tuple(
         Chunk(
             index=index,
@@ -62,13 +88,11 @@ def plan_chunks(grid: Grid, source: Source, sizes: tuple[int, ...] = CHUNK_SEGME
     )
 
 
-def runs(segment_count: int, sizes: tuple[int, ...] = CHUNK_SEGMENTS) -> Iterator[tuple[int, int]]:
-    """Yield (first segment, count) of each run that is announced at once; a chunk is one run or more."""
-    first, index = 0, 0
-    while first < segment_count:
-        size = min(sizes[min(index, len(sizes) - 1)], segment_count - first)
-        yield first, size
-        first, index = first + size, index + 1
+def _choose_size(index: int, left: int, *, tapers: bool) -> int:
+    """Choose how many of the `left` segments the run of a number has."""
+    if index < len(RUN_SEGMENTS) - 1:
+        return min(RUN_SEGMENTS[index], left)
+    return min(RUN_SEGMENTS[-1], ceil(left / LEFT_SHARES) if tapers else left)
 
 
 def _can_begin(grid: Grid, source: Source, video: VideoTrack, segment: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from transcoder.domain.chunks import Chunk, plan_chunks
+from transcoder.domain.chunks import Chunk, Run, plan_chunks, plan_runs
 from transcoder.domain.ladder import NAMED_RUNGS, Rung, plan_ladder
 from transcoder.domain.source import AudioTrack, Source
 from transcoder.domain.thumbnails import (
@@ -53,11 +53,18 @@ class EncodePlan:
     container: Container
     thumbnails: ThumbnailPlan | None = None
     """None for a source without video."""
+    tapers: bool = False
+    """Whether runs become shorter towards the end; those of a plan that was stored without this do not."""
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """Computed, not stored: a day-long recording has thousands."""
+        return plan_runs(self.grid.segment_count, tapers=self.tapers)
 
     @cached_property
     def chunks(self) -> tuple[Chunk, ...]:
-        """Computed, not stored: a day-long recording has thousands."""
-        return plan_chunks(self.grid, self.source)
+        """Computed as well."""
+        return plan_chunks(self.grid, self.source, self.runs)
 
     @property
     def audio_is_muxed(self) -> bool:
@@ -97,6 +104,7 @@ def plan_encode(
         thumbnails=plan_thumbnails(ladder[0], choose_step(grid.gop_frames, grid.frame_rate))
         if ladder
         else None,
+        tapers=True,
     )
 
 
