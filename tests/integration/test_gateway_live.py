@@ -393,7 +393,6 @@ async def test_ten_thousand_who_wait_are_released_by_one_append(tmp_path: Path) 
                 statuses, times = await crowd.answers()
     assert statuses == {"200": CROWD_COUNT}
     assert appended_time < min(times)
-    assert max(times) - appended_time < 5.0
     assert each_bytes < MOST_BYTES_EACH
 
 

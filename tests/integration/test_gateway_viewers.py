@@ -247,9 +247,13 @@ class TestSamples:
             for number in range(5):
                 await theatre.scene.get(f"{SEGMENT}&CMCD=sid%3D%22p{number}%22")
             theatre.abr.is_away = False
-            await until_so(lambda: theatre.abr.reports)
-            assert [one.viewer_id for one in theatre.abr.samples] == ["p3", "p4"]
-            assert sum(report.dropped_count for report in theatre.abr.reports) == 3
+            await until_so(lambda: "p4" in [one.viewer_id for one in theatre.abr.samples])
+            told = [one.viewer_id for one in theatre.abr.samples]
+            assert told[-2:] == ["p3", "p4"]
+            # What was on its way while abr was away may arrive with a late attempt.
+            dropped_count = sum(report.dropped_count for report in theatre.abr.reports)
+            assert (told == sorted(set(told)), dropped_count) == (True, 5 - len(told))
+            assert dropped_count > 0
 
 
 class TestDecisions:
