@@ -23,7 +23,8 @@ KUSTOMIZE_SHA512 := acdac8a619f4e33640786e4b912638c6523da7398d73edf49d5a8b8ba671
 UV := .tools/uv-venv/bin/uv
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
-# Most tests wait for processes: three at a time keep two cores busy. Files that share a running suite stay together.
+# Most tests wait for processes: three at a time keep two cores busy. Files that share something costly stay together: a
+# running suite, an Envoy, what was parsed or built.
 AT_ONCE := -n 3 --dist worksteal
 FILES_AT_ONCE := -n 2 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
@@ -84,7 +85,7 @@ test-unit: setup ## Pure rules
 	@$(PYTEST) $(AT_ONCE) tests/unit
 
 test-contract: setup .tools/kustomize ## Directions, contracts, Envoy's configuration, manifests
-	@$(PYTEST) $(AT_ONCE) tests/contract
+	@$(PYTEST) $(FILES_AT_ONCE) tests/contract
 
 test-integration: setup .tools/azurite/.installed ## One room each, over a real NATS, ffmpeg and storage
 	@$(PYTEST) $(AT_ONCE) tests/integration

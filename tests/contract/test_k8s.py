@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-import kubernetes_validate
+import jsonschema
 import pytest
 import yaml
 
@@ -24,6 +24,7 @@ from support.manifests import (
     of_kind,
     pods,
 )
+from support.schemas import check_manifest
 from transcoder.config import TranscoderConfig
 from weir_cli.envoy_tls import encrypt
 
@@ -34,11 +35,6 @@ CONFIGS: dict[str, type[ServiceConfig]] = {
     "transcoder": TranscoderConfig,
 }
 PLAIN, UNDER_TLS = Combination("."), Combination("overlays/local", ("cert",))
-ELSEWHERE = {
-    "Certificate",
-    "Issuer",
-    "ScaledObject",
-}  # kinds that a cluster learns from others; they have no schema here
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=str)
@@ -54,8 +50,13 @@ def production() -> tuple[Manifest, ...]:
 
 def test_every_manifest_fits_its_schema(manifests: tuple[Manifest, ...]) -> None:
     for manifest in manifests:
-        if manifest["kind"] not in ELSEWHERE:
-            kubernetes_validate.validate(dict(manifest), "1.37", strict=True)
+        check_manifest(manifest)
+
+
+@pytest.mark.parametrize("wrong", [{"spec": {"replica": 3}}, {"spec": {"ports": [{"port": "http"}]}}])
+def test_a_schema_refuses_what_it_does_not_name(wrong: Manifest) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        check_manifest({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "abr"}, **wrong})
 
 
 def test_everything_lives_in_one_namespace(manifests: tuple[Manifest, ...]) -> None:

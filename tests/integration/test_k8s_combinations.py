@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 
-from support.manifests import Combination, build_all, every_combination
+from support.manifests import CLOUDS, ROOT, Combination, build_all, every_combination
+from support.schemas import check_manifest
 
-ELSEWHERE = {"Certificate", "Issuer", "ScaledObject"}  # kinds that a cluster learns from others
 EVERY = every_combination()
 
 
@@ -26,7 +26,18 @@ def test_every_combination_builds_and_fits_the_schemas(group: str, tmp_path: Pat
         assert ("Certificate" in kinds) == ("cert" in combination.components), combination
         assert ("ScaledObject" in kinds) == ("keda" in combination.components), combination
         for manifest in manifests:
-            if manifest["kind"] not in ELSEWHERE:
-                texts.setdefault(json.dumps(manifest, sort_keys=True), combination)
+            texts.setdefault(json.dumps(manifest, sort_keys=True), combination)
     for text in texts:
-        kubernetes_validate.validate(json.loads(text), "1.37", strict=True)
+        check_manifest(json.loads(text))
+
+
+def test_a_cloud_unlike_others_is_combined_with_everything(tmp_path: Path) -> None:
+    assert _fully_combined(ROOT / "k8s") == {CLOUDS[0]}
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    component = tmp_path / "k8s" / "components" / CLOUDS[1] / "kustomization.yaml"
+    component.write_text(component.read_text() + "resources: [more.yaml]\n")
+    assert _fully_combined(tmp_path / "k8s") == {CLOUDS[0], CLOUDS[1]}
+
+
+def _fully_combined(k8s: Path) -> set[str]:
+    return {cloud for cloud in CLOUDS if f"overlays/local+{cloud}" in every_combination(k8s)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,11 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.file.read_text(), filename=str(self.file))
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Each node of its tree."""
+        return tuple(ast.walk(self.tree))
+
     @property
     def role(self) -> str:
         """The first part of its path within the package: "domain", "service", "adapters" ..."""
@@ -38,37 +43,36 @@ class Module:
     @cached_property
     def imports(self) -> frozenset[str]:
         """Return the full name of each module that it imports, and of each name that it takes from one."""
-        return frozenset(_imports(self.tree))
+        return frozenset(_imports(self.nodes))
 
     def imports_below(self, name: str) -> frozenset[str]:
         """Return what it imports of the package or module `name`."""
         return frozenset(found for found in self.imports if found == name or found.startswith(f"{name}."))
 
-    @property
+    @cached_property
     def attributes(self) -> frozenset[str]:
         """Return each `name.attribute` that it uses."""
-        nodes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute))
+        nodes = (node for node in self.nodes if isinstance(node, ast.Attribute))
         return frozenset(f"{ast.unparse(node.value)}.{node.attr}" for node in nodes)
 
-    @property
+    @cached_property
     def calls(self) -> frozenset[str]:
         """Return the name of each plain function that it calls."""
-        calls = (node.func for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        calls = (node.func for node in self.nodes if isinstance(node, ast.Call))
         return frozenset(function.id for function in calls if isinstance(function, ast.Name))
 
     @property
     def texts(self) -> Iterator[str]:
         """Yield its string literals, docstrings left out."""
-        nodes = list(ast.walk(self.tree))
-        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-        for node in nodes:
+        docstrings = {id(node.value) for node in self.nodes if isinstance(node, ast.Expr)}
+        for node in self.nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
                 yield node.value
 
     @property
     def swallows_everything(self) -> bool:
         """Tell whether it has an `except Exception`, or wider, that does not raise again."""
-        handlers = (node for node in ast.walk(self.tree) if isinstance(node, ast.ExceptHandler))
+        handlers = (node for node in self.nodes if isinstance(node, ast.ExceptHandler))
         return any(_is_wide(handler) and not _raises_again(handler) for handler in handlers)
 
     def __str__(self) -> str:
@@ -93,8 +97,8 @@ def _raises_again(handler: ast.ExceptHandler) -> bool:
     return isinstance(last, ast.Raise) and last.exc is None
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
