@@ -26,6 +26,7 @@ PYTEST := $(BIN)/python -m pytest -q
 # Most tests wait for processes: three at a time keep two cores busy. Files that share something costly stay together: a
 # running suite, an Envoy, what was parsed or built.
 AT_ONCE := -n 3 --dist worksteal
+PURE_AT_ONCE := -n 2 --dist worksteal
 FILES_AT_ONCE := -n 2 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
 IMAGES := abr transcoder distributor hls-gateway
@@ -41,9 +42,10 @@ CONTRACTS := $(shell find protos -name '*.proto') protos/build_stubs.py protos/p
 run: setup ## Start everything on http://127.0.0.1:8080 until Ctrl-C (WEIR_PORT, WEIR_DATA, WEIR_DEMO=0, REPLICAS=2)
 	@exec $(BIN)/weir run $(if $(REPLICAS),--replicas $(REPLICAS))
 
-check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests (a minute and a half)
+check: EXAMPLES := --hypothesis-profile=quick
+check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests with fewer random examples
 
-test: check test-integration test-e2e test-browser ## All tests (about 15 minutes on two cores)
+test: lint test-unit test-contract test-integration test-e2e test-browser ## All tests (about 15 minutes on two cores)
 
 torture: setup chromium ## Kill each process of a suite while viewers look on; prints what they missed (20 minutes)
 	@$(PYTEST) -m torture -rP tests/e2e tests/browser
@@ -82,7 +84,7 @@ proto-lint: setup ## The contracts: format, buf lint, nothing that breaks older 
 	@$(BIN)/python protos/lint.py
 
 test-unit: setup ## Pure rules
-	@$(PYTEST) $(AT_ONCE) tests/unit
+	@$(PYTEST) $(PURE_AT_ONCE) $(EXAMPLES) tests/unit
 
 test-contract: setup .tools/kustomize ## Directions, contracts, Envoy's configuration, manifests
 	@$(PYTEST) $(FILES_AT_ONCE) tests/contract

@@ -13,6 +13,7 @@ from support.stack import Stack, running_stack
 
 # Machines are shared and slow at times: how long one example takes says nothing.
 settings.register_profile("unhurried", deadline=None)
+settings.register_profile("quick", parent=settings.get_profile("unhurried"), max_examples=30)
 settings.load_profile("unhurried")
 
 
