@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from hls_gateway.domain.replica_table import PLACES_COUNT
 from support.edge import local_config
 from weir_cli import programs
 from weir_cli.address import Address
@@ -53,7 +54,13 @@ def test_every_peer_is_checked_and_a_sick_one_is_never_called() -> None:
         (check,) = cluster["health_checks"]
         assert check["no_traffic_interval"] == check["interval"], cluster["name"]
         assert cluster["common_lb_config"]["healthy_panic_threshold"] == {"value": 0}, cluster["name"]
-        assert cluster["lb_policy"] == "LEAST_REQUEST", cluster["name"]
+        spread = "MAGLEV" if cluster["name"] == "abr" else "LEAST_REQUEST"
+        assert cluster["lb_policy"] == spread, cluster["name"]
+
+
+def test_the_table_of_abr_is_as_large_as_the_gateways() -> None:
+    (cluster,) = (one for one in CLUSTERS if one["name"] == "abr")
+    assert cluster["maglev_lb_config"] == {"table_size": PLACES_COUNT}
 
 
 def test_only_this_machine_reaches_the_admin_port() -> None:

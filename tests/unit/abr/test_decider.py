@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
 from weir.abr.v1 import abr_pb2 as pb
 
 from abr.adapters.bulletin import BATCH_COUNT, PENDING_COUNT, NatsBulletin
+from abr.domain.folding import take
 from abr.domain.policies.fixed import Fixed
+from abr.domain.snapshot import read_snapshot, write_snapshot
 from abr.domain.view import Choice, Policy, View
+from abr.domain.viewer import Viewer
 from abr.mailbox import Mailbox
 from abr.service_decide import Decider
 from abr.service_prepare import Preparer
 from chassis.lifecycle import end_tasks
-from support.adaptation import NOW_S, viewer
+from support.adaptation import FILM, NOW_S, sample, viewer
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,43 @@ async def test_one_viewer_at_whom_a_policy_fails_holds_nobody_up() -> None:
         work.decider.decide_soon(despair)
         work.decider.decide_soon(ann)
         assert await work.told(1) == ["ann"]
+
+
+def brought_back() -> Viewer:
+    """Somebody who played Medium, and was saved when it had just begun."""
+    one = viewer()
+    take(one, sample(0, buffer_s=0), NOW_S)
+    back = read_snapshot(write_snapshot(one, NOW_S), FILM, NOW_S + 5)
+    assert back is not None
+    return back
+
+
+def test_who_is_brought_back_plays_on_until_something_is_heard_of_it() -> None:
+    choosing, back = decider(NatsBulletin("test")), brought_back()
+    choice = choosing.choose(back, NOW_S + 6)
+    assert FILM.ladder[choice.rung].name == "Medium"
+    assert "another process" in choice.reason
+    back.note_question(NOW_S + 6)  # says nothing of its network or buffer
+    assert choosing.choose(back, NOW_S + 6) == choice
+    back.top_bps = 600_000
+    assert choosing.choose(back, NOW_S + 6).rung == 0
+
+
+@pytest.mark.parametrize(
+    "hear",
+    [
+        lambda back: back.note_question(NOW_S + 6, throughput_bps=1e6),
+        lambda back: back.note_question(NOW_S + 6, buffer_s=2),
+        lambda back: take(back, sample(6, msn=1), NOW_S + 6),
+    ],
+    ids=["throughput", "buffer", "sample"],
+)
+def test_the_policy_decides_for_who_was_heard_of_since_it_was_brought_back(
+    hear: Callable[[Viewer], object],
+) -> None:
+    back = brought_back()
+    hear(back)
+    assert decider(NatsBulletin("test")).choose(back, NOW_S + 7).reason == "busy"
 
 
 async def test_of_too_many_decisions_the_newest_are_told_in_batches() -> None:

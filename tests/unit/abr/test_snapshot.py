@@ -9,7 +9,7 @@ import pytest
 from abr.domain.decision import decide
 from abr.domain.folding import take
 from abr.domain.policies import POLICIES
-from abr.domain.snapshot import heard_s, read_snapshot, write_snapshot
+from abr.domain.snapshot import read_snapshot, times_s, write_snapshot
 from abr.domain.stream import Viewport
 from abr.domain.view import Choice
 from abr.domain.viewer import Viewer
@@ -60,12 +60,41 @@ def test_what_is_no_snapshot_brings_nobody_back(watching: Viewer) -> None:
     kept = json.loads(write_snapshot(watching, NOW_S))
     for data in (b"", b"\xff", b"[]", b"{}", json.dumps({**kept, "version": 1}).encode()):
         assert read_snapshot(data, FILM, NOW_S) is None
-        assert heard_s(data) == 0
+        assert times_s(data) == (0, 0)
     odd: tuple[object, ...] = ({}, "x", [[1]])
     for name in kept:
         for value in odd:
             read_snapshot(json.dumps({**kept, name: value}).encode(), FILM, NOW_S)
-        heard_s(json.dumps({**kept, "heard_s": "x"}).encode())
+    for name in ("sampled_s", "heard_s"):
+        assert times_s(json.dumps({**kept, name: "x"}).encode()) == (0, 0)
+
+
+def test_of_two_states_the_one_that_was_measured_later_is_newer(watching: Viewer) -> None:
+    earlier = times_s(write_snapshot(watching, NOW_S + 80))
+    assert earlier == watching.times_s
+    watching.note_question(NOW_S + 200, buffer_s=3)
+    asked = times_s(write_snapshot(watching, NOW_S + 200))
+    other = read_snapshot(write_snapshot(watching, NOW_S + 80), FILM, NOW_S + 81)
+    assert other is not None
+    take(other, sample(81, msn=20), NOW_S + 82)
+    assert earlier < asked < other.times_s
+
+
+def test_who_is_brought_back_is_saved_again_once_it_is_measured_here(watching: Viewer) -> None:
+    back = read_snapshot(write_snapshot(watching, NOW_S + 80), FILM, NOW_S + 81)
+    assert back is not None
+    back.note_question(NOW_S + 82, buffer_s=3)
+    assert not back.is_ours
+    take(back, sample(83, msn=20), NOW_S + 83)
+    assert back.is_ours
+
+
+def test_who_is_never_measured_is_of_whoever_is_asked() -> None:
+    one = viewer()
+    one.note_question(NOW_S, throughput_bps=3e6)
+    back = read_snapshot(write_snapshot(one, NOW_S + 1), FILM, NOW_S + 2)
+    assert back is not None
+    assert back.is_ours
 
 
 def test_a_snapshot_is_small(watching: Viewer) -> None:

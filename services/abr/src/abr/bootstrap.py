@@ -86,7 +86,7 @@ def build(config: AbrConfig, distributor: grpc.aio.Channel) -> Room:
         clock=time.monotonic,
         learned=decider.prepare,
     )
-    viewers = Viewers(crowd, snapshots, interval_s=config.snapshot_interval_s, now=now)
+    viewers = Viewers(crowd, snapshots, replicas, interval_s=config.snapshot_interval_s, now=now)
     intake = Intake(streams, viewers, decider, now=now)
     census = Census(viewers, replicas)
     return Room(

@@ -59,5 +59,9 @@ class Bulletin(Protocol):
 class Replicas(Protocol):
     """The other processes of this service."""
 
+    @property
+    def heard_s(self) -> float:
+        """When one of them was heard of last, seconds since 1970; 0: never."""
+
     async def figures(self, stream_id: str) -> Sequence[Mapping[bytes, Figures]]:
         """Ask what each of them knows of a stream's viewers; who does not answer in time is left out."""

@@ -13,9 +13,10 @@ from dataclasses import replace
 
 from abr.domain.decision import decide
 from abr.domain.news import Decision
+from abr.domain.policies.fixed import Fixed
 from abr.domain.stream import Stream
 from abr.domain.view import Choice, Policy
-from abr.domain.viewer import Viewer
+from abr.domain.viewer import NOWHERE, Viewer
 from abr.ports import Bulletin
 from abr.service_prepare import Preparer
 from chassis.errors import InvalidArgument
@@ -23,6 +24,7 @@ from chassis.telemetry import STREAM, log
 
 TURN_S = 0.001
 """How long others wait for a turn; as much time is left to them between two."""
+_PLAY_ON = Fixed()
 
 
 class Decider:
@@ -64,7 +66,10 @@ class Decider:
         return name
 
     def choose(self, viewer: Viewer, now_s: float) -> Choice:
-        """Say what a viewer would be told now."""
+        """Say what a viewer would be told now; who was brought back, and not heard of since, plays on."""
+        if viewer.is_presumed and viewer.current != NOWHERE:
+            choice = decide(_PLAY_ON, viewer.view(now_s))
+            return replace(choice, reason=f"not heard of since another process knew it: {choice.reason}")
         policy, view = self._policy_of(viewer), viewer.view(now_s)
         able = self._preparer.able(policy, view)
         choice = decide(able, view)

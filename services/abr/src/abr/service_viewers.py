@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from abr.domain.crowd import Crowd
-from abr.domain.snapshot import heard_s, read_snapshot, write_snapshot
+from abr.domain.snapshot import read_snapshot, times_s, write_snapshot
 from abr.domain.stream import Stream
 from abr.domain.viewer import Viewer
-from abr.ports import Snapshot, Snapshots
+from abr.ports import Replicas, Snapshot, Snapshots
 
 BATCH_COUNT = 16
 """Viewers that are written before others get a turn."""
@@ -21,15 +21,23 @@ class Viewers:
     Args:
         crowd: Who is known.
         snapshots: The memory.
+        replicas: Who else may have heard of a viewer.
         interval_s: How often a viewer is saved at most, but for its first time, seconds.
         now: The clock, seconds since 1970.
     """
 
     def __init__(
-        self, crowd: Crowd, snapshots: Snapshots, *, interval_s: float, now: Callable[[], float]
+        self,
+        crowd: Crowd,
+        snapshots: Snapshots,
+        replicas: Replicas,
+        *,
+        interval_s: float,
+        now: Callable[[], float],
     ) -> None:
         self._crowd = crowd
         self._snapshots = snapshots
+        self._replicas = replicas
         self._interval_s = interval_s
         self._now = now
         self._new: dict[Viewer, float] = {}
@@ -53,14 +61,21 @@ class Viewers:
         viewers = tuple(self._crowd.of_stream(stream_id).values())
         return [viewer for viewer in viewers if not self._crowd.is_idle(viewer.heard_s, now_s)]
 
+    def is_newest(self, viewer: Viewer) -> bool:
+        """Whether nobody else can know more of it: it was just measured here, or we are alone since then."""
+        looked_s = max(viewer.sampled_s, viewer.checked_s)
+        return looked_s > min(self._now() - self._interval_s, self._replicas.heard_s)
+
     async def find(self, stream: Stream, viewer_id: str) -> Viewer | None:
         """Look a viewer up here and outside: another process may have heard of it since we did."""
         viewer = self.known(stream, viewer_id)
-        if viewer and self._now() - viewer.heard_s < self._interval_s:
+        if viewer and self.is_newest(viewer):
             return viewer
         data = await self._snapshots.load(stream.stream_id, viewer_id)
         viewer = self.known(stream, viewer_id)  # it may have come meanwhile
-        if data and heard_s(data) > (viewer.heard_s if viewer else 0.0):
+        if viewer:
+            viewer.checked_s = self._now()
+        if data and times_s(data) > (viewer.times_s if viewer else (0.0, 0.0)):
             return self._restore(data, stream) or viewer
         return viewer
 
@@ -81,9 +96,13 @@ class Viewers:
         self._crowd.expire(self._now())
 
     async def save(self, *, over_s: float = 0.0) -> None:
-        """Save all who changed since they were saved, spread over a time, but who is saved meanwhile."""
+        """Save all who changed since they were saved, spread over a time, but who is saved meanwhile.
+
+        Who is measured by another process is saved by that one: it knows more.
+        """
         latest_s = self._now() - over_s
-        batches = _batches([viewer for viewer in self._crowd if viewer.heard_s > viewer.saved_s])
+        changed = [viewer for viewer in self._crowd if viewer.heard_s > viewer.saved_s and viewer.is_ours]
+        batches = _batches(changed)
         for batch in batches:
             await self._save([viewer for viewer in batch if viewer.saved_s <= latest_s])
             await asyncio.sleep(over_s / len(batches))
@@ -122,7 +141,8 @@ class Viewers:
 
     def _restore(self, data: bytes, stream: Stream) -> Viewer | None:
         now_s = self._now()
-        if self._crowd.is_idle(heard_s(data), now_s):
+        _, heard_s = times_s(data)
+        if self._crowd.is_idle(heard_s, now_s):
             return None
         viewer = read_snapshot(data, stream, now_s)
         if viewer:

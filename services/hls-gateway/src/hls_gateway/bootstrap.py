@@ -21,6 +21,7 @@ from chassis.storage import open_store
 from chassis.telemetry import log
 from chassis.tls import Certificates, certificates_of
 from hls_gateway.adapters.abr_client import AbrClient
+from hls_gateway.adapters.abr_replicas import AbrReplicas
 from hls_gateway.adapters.distributor_client import DistributorClient
 from hls_gateway.adapters.media_store import MediaStore, StoreLimits
 from hls_gateway.adapters.page_files import read_pages
@@ -75,7 +76,9 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
         health, grpc_port = await stack.enter_async_context(_grpc(config, pushes, tls))
         name = f"{socket.gethostname()}:{grpc_port}"
         told = DistributorClient(distributor, name, config.grpc_public_address)
-        viewers = _viewers(config, stopping, stack, told, AbrClient(abr, name))
+        replicas = AbrReplicas(config.abr_address, tls, time.monotonic)
+        stack.push_async_callback(replicas.close)
+        viewers = _viewers(config, stopping, stack, told, AbrClient(abr, replicas, name))
         audience = Audience(viewers.meter, viewers.decisions, shelf.edition_now)
         service = GatewayService(shelf, store)
         pages = Pages(tuple(read_pages()))

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from chassis.errors import WeirError
 from hls_gateway.domain.reports import Decision, DeliveryReport, JoinedSession, SampleReport
 from hls_gateway.domain.steering import Pathway
 from hls_gateway.domain.stream import Record, Stream
@@ -99,15 +100,21 @@ class DeliveryPeer(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """Samples that may not have been heard, and why."""
+
+    reports: Sequence[SampleReport]
+    failure: WeirError
+
+
 class SamplePeer(Protocol):
-    """Who is told what viewers measured: abr."""
+    """Who is told what viewers measured: the replicas of abr."""
 
-    async def report(self, reports: Sequence[SampleReport]) -> None:
-        """Tell it all, in order; takes as long as the peer needs to take it in.
+    async def report(self, reports: Sequence[SampleReport]) -> Unheard | None:
+        """Tell it all, of each viewer in order; takes as long as the slowest replica needs to take it in.
 
-        Raises:
-            InvalidArgument: Something was refused; it will not be taken another time either.
-            WeirError: It may not have been heard.
+        What is refused is dropped: it will not be taken another time either.
         """
 
 

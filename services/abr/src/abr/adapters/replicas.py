@@ -50,6 +50,12 @@ class NatsReplicas:
         self._deadline_s = deadline_s
         self._client: Client | None = None
         self._seen_s: dict[bytes, float] = {}
+        self._heard_s = 0.0
+
+    @property
+    def heard_s(self) -> float:
+        """When another one was heard of last; see the port."""
+        return self._heard_s
 
     async def open(self, client: Client, measure: Measure) -> None:
         """Listen to the others from now on, and answer them."""
@@ -120,6 +126,7 @@ class NatsReplicas:
     async def _hear(self, beat: Msg) -> None:
         if beat.data != self._replica:
             self._seen_s[beat.data] = time.monotonic()
+            self._heard_s = time.time()
 
     def _others(self) -> set[bytes]:
         """Who showed itself lately."""

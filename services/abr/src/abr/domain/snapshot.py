@@ -48,11 +48,13 @@ def write_snapshot(viewer: Viewer, now_s: float) -> bytes:
     ).encode()
 
 
-def heard_s(data: bytes) -> float:
-    """Read when a viewer was heard of last; 0 of what is no snapshot of ours."""
-    kept = _read(data)
-    heard_s = kept.get("heard_s") if kept else None
-    return float(heard_s) if isinstance(heard_s, float) else 0.0
+def times_s(data: bytes) -> tuple[float, float]:
+    """Read when a viewer was measured last, and when heard of; 0 of what is no snapshot of ours."""
+    kept = _read(data) or {}
+    sampled_s, heard_s = kept.get("sampled_s"), kept.get("heard_s")
+    if not (isinstance(sampled_s, float) and isinstance(heard_s, float)):
+        return 0.0, 0.0
+    return sampled_s, heard_s
 
 
 def read_snapshot(data: bytes, stream: Stream, now_s: float) -> Viewer | None:

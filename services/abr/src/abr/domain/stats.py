@@ -48,7 +48,8 @@ class Figures(NamedTuple):
     """One viewer's share in the figures of all: sums over its newest downloads, and of its session."""
 
     heard_s: float
-    """When it was heard of last: of a viewer whom two replicas know, the newer figures count."""
+    """When it was measured last, or heard of without that: of a viewer whom two replicas know, the newer
+    figures count."""
     current_bps: float
     """0: unknown."""
     estimate_bps: float
@@ -91,7 +92,7 @@ def figures_of(viewer: Viewer) -> Figures:
     rates = [8 * size_bytes / transfer_s for _, size_bytes, transfer_s, *_ in rows]
     latencies = [row[4] for row in rows if row[4] > 0]
     return Figures(
-        heard_s=viewer.heard_s,
+        heard_s=viewer.sampled_s or viewer.heard_s,
         current_bps=0.0 if viewer.current == NOWHERE else stream.ladder[viewer.current].rate_bps,
         estimate_bps=harmonic_mean(rates[-RECENT:]) if rates else viewer.stated_bps,
         segments=sum(stream.segments(row[3]) for row in rows),

@@ -37,6 +37,7 @@ class Viewer:
 
     __slots__ = (
         "asked_s",
+        "checked_s",
         "current",
         "experience",
         "heard_s",
@@ -47,6 +48,8 @@ class Viewer:
         "msn",
         "played",
         "policy",
+        "resumed_s",
+        "sampled_elsewhere_s",
         "sampled_s",
         "saved_s",
         "short_s",
@@ -70,7 +73,9 @@ class Viewer:
         self.experience = Experience()
         self.heard_s = now_s
         self.saved_s = 0.0
-        self.sampled_s = 0.0
+        self.sampled_s = self.sampled_elsewhere_s = 0.0
+        self.checked_s = now_s
+        self.resumed_s = 0.0
         self.target_s = stream.buffer_target_s
         self.stated_bps = 0.0
         self.top_bps = 0
@@ -90,6 +95,21 @@ class Viewer:
     def is_measured(self) -> bool:
         """Something is known of its network."""
         return len(self.history) > 0 or self.stated_bps > 0
+
+    @property
+    def is_ours(self) -> bool:
+        """This process measures it; else another one does, and this one is only asked."""
+        return self.sampled_s > self.sampled_elsewhere_s or not self.sampled_s
+
+    @property
+    def is_presumed(self) -> bool:
+        """It was brought back, and nothing was heard since of its network or buffer."""
+        return self.resumed_s == self.level_time_s
+
+    @property
+    def times_s(self) -> tuple[float, float]:
+        """When it was measured last, and when heard of: of two states of a viewer, the greater is newer."""
+        return self.sampled_s, self.heard_s
 
     def is_late(self, msn: int) -> bool:
         """Whether a segment was told of already, or a newer one was."""
@@ -129,6 +149,7 @@ class Viewer:
         self.heard_s = now_s
         if throughput_bps is not None:
             self.stated_bps, self.stated_s = max(throughput_bps, 1.0), now_s  # 0 would mean: unknown
+            self.resumed_s = 0.0
         if buffer_s is not None:
             self.note_buffer(buffer_s, now_s)
         if current is not None:
@@ -138,7 +159,7 @@ class Viewer:
 
     def note_buffer(self, buffer_s: float, now_s: float) -> None:
         """Take the player's word for what it holds; whoever holds more than we thought aims at more."""
-        self.level_s, self.level_time_s = buffer_s, now_s
+        self.level_s, self.level_time_s, self.resumed_s = buffer_s, now_s, 0.0
         if buffer_s > self.target_s:
             self.aim_at(buffer_s)
 
@@ -189,7 +210,8 @@ class Viewer:
 
     def resume(self, now_s: float) -> None:
         """Go on after nobody looked: the player went on meanwhile, so its buffer is as full as it was."""
-        self.level_time_s = self.heard_s = self.saved_s = now_s
+        self.level_time_s = self.resumed_s = self.heard_s = self.saved_s = self.checked_s = now_s
+        self.sampled_elsewhere_s = self.sampled_s
 
     def _cap(self) -> int:
         stream = self.stream

@@ -10,6 +10,9 @@ _LEAST_PACED_S, _LEAST_PACED_BYTES = 0.05, 65_536
 # What takes longer was not watched, but left lying.
 _MOST_TRANSFER_MS = 600_000.0
 
+BATCH_COUNT = 1000
+"""What one message tells of at most: sessions, or samples."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantReport:

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from chassis.errors import InvalidArgument, Unimplemented, WeirError
 from chassis.telemetry import log
-from hls_gateway.domain.reports import DeliveryReport, SessionReport
+from hls_gateway.domain.reports import BATCH_COUNT, DeliveryReport, SessionReport
 from hls_gateway.ports import DeliveryPeer, SamplePeer
-from hls_gateway.viewers.samples import BATCH_COUNT, SampleQueue
+from hls_gateway.viewers.samples import SampleQueue
 from hls_gateway.viewers.sessions import Sessions
 
 # How often an idle gateway shows that it is there, and how often a peer is asked that cannot do this yet.
@@ -81,18 +81,12 @@ class SampleReporter:
         """Tell what is to be told.
 
         Raises:
-            WeirError: abr is away, or cannot be told yet; the samples wait.
+            WeirError: abr, or a replica of it, is away or cannot be told yet; the samples for it wait.
         """
         reports = self._queue.take()
-        if not reports:
-            return
-        try:
-            await self._peer.report(reports)
-        except InvalidArgument as error:
-            log.warning("samples were refused", error=error.message)
-        except WeirError:
-            self._queue.put_back(reports)
-            raise
+        if reports and (unheard := await self._peer.report(reports)):
+            self._queue.put_back(unheard.reports)
+            raise unheard.failure
 
 
 async def flush_steadily(flush: Callable[[], Awaitable[None]], interval_s: float, *, peer: str) -> None:

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from hls_gateway.domain.reports import Sample, SampleReport
-
-BATCH_COUNT = 1000
+from hls_gateway.domain.shares import in_messages
 
 
 class SampleQueue:
@@ -30,11 +29,9 @@ class SampleQueue:
 
     def take(self) -> list[SampleReport]:
         """Take everything out, in messages."""
-        reports = []
-        while self._samples:
-            count = min(BATCH_COUNT, len(self._samples))
-            samples = tuple(self._samples.popleft() for _ in range(count))
-            reports.append(SampleReport(samples=samples, dropped_count=self._dropped_count))
+        reports = in_messages(tuple(self._samples), self._dropped_count)
+        if reports:
+            self._samples.clear()
             self._dropped_count = 0
         return reports
 

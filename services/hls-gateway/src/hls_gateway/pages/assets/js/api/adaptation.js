@@ -38,11 +38,16 @@ const DECISION_DEADLINE_MS = 1_500;
  */
 export function selectQuality(streamId, { viewerId, throughput_bps, buffer_s, viewport }) {
   const question = { viewer_id: viewerId, bandwidth: throughput_bps / 1_000, buffer_s, viewport };
-  return call("POST", `${recordingPath(streamId)}/abr/quality`, question, { deadline_ms: DECISION_DEADLINE_MS });
+  const path = `${recordingPath(streamId)}/abr/quality${queryOf(viewerId)}`;
+  return call("POST", path, question, { deadline_ms: DECISION_DEADLINE_MS });
 }
 
 /** Of one viewer, or without an id of all of them. @returns {Promise<Experience>} */
 export function getExperience(streamId, viewerId = "") {
-  const query = viewerId && `?${new URLSearchParams({ viewer_id: viewerId })}`;
-  return call("GET", `${recordingPath(streamId)}/abr/stats${query}`);
+  return call("GET", `${recordingPath(streamId)}/abr/stats${queryOf(viewerId)}`);
+}
+
+/** By the viewer in the query the door finds the replica that knows it. */
+function queryOf(viewerId) {
+  return viewerId && `?${new URLSearchParams({ viewer_id: viewerId })}`;
 }
