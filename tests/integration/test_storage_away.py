@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from chassis.config import ServiceConfig
-from chassis.errors import Unavailable
+from chassis.errors import AlreadyExists, Unavailable
 from chassis.storage import ObjectStore, open_store
 from chassis.storage_options import StorageOptions
+from support.gateway import INCARNATION, Scene, announce, running_scene, segment, video
 from support.proxy import Proxy, running_proxy
 from support.storage_servers import StorageServer, running_storage, told
 from support.web import Handler
@@ -21,6 +23,7 @@ from transcoder.config import TranscoderConfig
 
 BEGUN = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
 COMPLETED = '<CompleteMultipartUploadResult><ETag>"x"</ETag></CompleteMultipartUploadResult>'
+SEGMENT = f"/hls/talk/variants/High/segment_0.m4s?i={INCARNATION}"
 PATIENT_S = 60.0  # what a hanging test is told apart by
 
 
@@ -185,6 +188,48 @@ async def test_parts_are_as_large_as_set(server: StorageServer, part_mib: int) -
             await store.put_stream("a/b", pieces())
     assert max(sizes) == part_bytes
     assert sum(sizes) == 14 * 1024 * 1024
+
+
+READ_S = 3.0  # what a gateway takes for a read at most, three connections' silence
+
+
+@asynccontextmanager
+async def gateway_behind_proxy(server: StorageServer, folder: Path) -> AsyncIterator[tuple[Proxy, Scene]]:
+    """A gateway with an announced segment that it has not read yet."""
+    settings = {"storage_url": server.url, "storage_allow_http": True, "storage_timeout_s": READ_S}
+    entry = segment(0, size_bytes=5)
+    async with behind_proxy(server, StorageOptions(allow_http=True)) as (proxy, store):
+        with suppress(AlreadyExists):  # another test stored it
+            await store.put(entry.segment.object_key, b"bytes")
+        async with running_scene(folder, **settings) as scene:
+            announce(scene, video(), entry)
+            yield proxy, scene
+
+
+async def test_silent_storage_is_told_by_a_gateway_and_envoy_asks_no_other(
+    server: StorageServer, tmp_path: Path
+) -> None:
+    async with gateway_behind_proxy(server, tmp_path) as (proxy, scene):
+        await proxy.hang()
+        answer = await scene.get(SEGMENT)
+        assert (answer.status, "STORAGE_SILENT" in answer.text) == (503, True)
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["x-envoy-ratelimited"] == "true", "it would wait as long there"
+
+
+async def test_a_gateway_leaves_a_connection_that_is_dead_and_reads_by_another(
+    server: StorageServer, tmp_path: Path
+) -> None:
+    async with gateway_behind_proxy(server, tmp_path) as (proxy, scene):
+        await proxy.hang()
+        asking = asyncio.create_task(scene.get(SEGMENT))
+        async with asyncio.timeout(PATIENT_S):
+            while not proxy.unheard_count:  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.01)
+        await proxy.mend()
+        answer = await asking
+        assert (answer.status, answer.body) == (200, b"bytes")
+        assert proxy.unheard_count == 1
 
 
 def test_the_settings_reach_storage(monkeypatch: pytest.MonkeyPatch) -> None:

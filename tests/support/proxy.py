@@ -14,7 +14,8 @@ class Proxy:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Task[None]] = set()
-        self._is_muted = False
+        self._is_muted = self._is_deaf = False
+        self._unheard: list[asyncio.StreamWriter] = []
         self.port = 0
 
     def mute(self) -> None:
@@ -23,7 +24,22 @@ class Proxy:
 
     async def mend(self) -> None:
         """Let connections through."""
-        self._is_muted = False
+        self._is_muted = self._is_deaf = False
+        if self._server is None or not self._server.is_serving():
+            await self._listen()
+
+    async def hang(self) -> None:
+        """Break all connections; new ones are let in and hear nothing, also when later ones get through."""
+        await self.cut()
+        self._is_deaf = True
+        await self._listen()
+
+    @property
+    def unheard_count(self) -> int:
+        """How many connections were let in that hear nothing."""
+        return len(self._unheard)
+
+    async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -33,9 +49,14 @@ class Proxy:
             self._server.close()
         for pump in self._pumps:
             pump.cancel()
+        while self._unheard:
+            self._unheard.pop().close()
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_deaf:
+            self._unheard.append(writer)
+            return
         try:
             target_reader, target_writer = await asyncio.open_connection(*self._target)
         except OSError:

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 from weir.gateway.v1 import gateway_pb2_grpc
@@ -18,6 +18,7 @@ from chassis.grpc_client import open_channel
 from chassis.grpc_server import Health, serve
 from chassis.lifecycle import Stopping
 from chassis.storage import open_store
+from chassis.storage_options import StorageOptions
 from chassis.telemetry import log
 from chassis.tls import Certificates, certificates_of
 from hls_gateway.adapters.abr_client import AbrClient
@@ -39,6 +40,8 @@ from hls_gateway.webserver.content import Content
 from hls_gateway.webserver.limits import Limits
 from hls_gateway.webserver.server import Site, WebServer
 
+# A connection that is dead and does not say so must not take up a whole read: so often another one is tried.
+_CONNECTIONS_PER_READ_COUNT = 3
 # What is open beside viewers' connections: storage, channels, logs.
 _OTHER_FILES_COUNT = 512
 
@@ -71,7 +74,7 @@ async def serve_gateway(config: GatewayConfig, stopping: Stopping) -> AsyncItera
         sweeping = stopping.run(shelf.sweep(), name="sweep the shelf")
         stack.callback(sweeping.cancel)
         stack.callback(shelf.close)
-        store = MediaStore(open_store(config.storage_url, config.storage_options), _store_limits(config))
+        store = MediaStore(open_store(config.storage_url, _storage_options(config)), _store_limits(config))
         pushes = PushService(shelf, store, config.storage_timeout_s)
         health, grpc_port = await stack.enter_async_context(_grpc(config, pushes, tls))
         name = f"{socket.gethostname()}:{grpc_port}"
@@ -177,6 +180,11 @@ def _store_limits(config: GatewayConfig) -> StoreLimits:
         object_bytes=config.media_object_bytes,
         read_timeout_s=config.storage_timeout_s,
     )
+
+
+def _storage_options(config: GatewayConfig) -> StorageOptions:
+    silence_s = config.storage_timeout_s / _CONNECTIONS_PER_READ_COUNT
+    return replace(config.storage_options, answer_timeout_s=min(config.storage_answer_timeout_s, silence_s))
 
 
 def _http_limits(config: GatewayConfig) -> Limits:

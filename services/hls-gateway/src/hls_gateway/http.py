@@ -262,13 +262,18 @@ class GatewaySite:
         self._hints[key].append((hint, partial(self._media, request, route, query)))
 
     async def _read_hint(self, edition: Edition[Content], key: tuple[str, MediaRoute]) -> None:
+        failure: WeirError | None = None
         try:
             await self._service.warm(edition, key[1].rendition_id, key[1].name)
         except WeirError as error:
+            failure = error
             log.info("a part could not be read", error=error.message)
         finally:  # whatever it was, nobody is left waiting
             for hint, answer in self._hints.pop(key):
-                hint.settle(answer)
+                if failure is None:
+                    hint.settle(answer)
+                elif hint.is_waiting:
+                    hint.failed(failure)
 
     async def _later(self, request: Request, work: Later, name: str) -> Response | Held:
         """Wait for an answer in a span of its own."""

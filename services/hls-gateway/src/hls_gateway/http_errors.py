@@ -11,6 +11,7 @@ from chassis.grpc_errors import DOMAIN, code_number
 from chassis.telemetry import log
 from hls_gateway.domain import cache_rules
 from hls_gateway.editions.waiting_room import STREAM_STALLED
+from hls_gateway.ports import STORAGE_SILENT
 from hls_gateway.webserver.messages import Header, Refusal, Request, Response, render_head
 
 CORS: tuple[Header, ...] = (
@@ -21,8 +22,9 @@ CORS: tuple[Header, ...] = (
     ),
 )
 
-# Every gateway hears the same nothing: Envoy would ask three more of them, each for three target durations.
+# Every gateway hears the same nothing: Envoy would ask three more of them, and each would wait as long.
 _NOT_ELSEWHERE: Header = ("x-envoy-ratelimited", "true")
+_SILENCES = frozenset({STREAM_STALLED, STORAGE_SILENT})
 _INTERNAL_CODE = 13  # google.rpc.Code.INTERNAL
 _STATUSES: dict[type[errors.WeirError], HTTPStatus] = {
     errors.InvalidArgument: HTTPStatus.BAD_REQUEST,
@@ -53,7 +55,7 @@ def error_response(error: errors.WeirError) -> Response:
         headers = (("retry-after", str(math.ceil(error.retry_delay_s))),)
     elif status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers = (("retry-after", "1"),)
-    if error.reason == STREAM_STALLED:
+    if error.reason in _SILENCES:
         headers = (*headers, _NOT_ELSEWHERE)
     return _response(
         status, code_number(error), error.message, error.reason, metadata=error.metadata, headers=headers

@@ -14,6 +14,9 @@ from hls_gateway.domain.stream import Record, Stream
 
 Printed_co = TypeVar("Printed_co", covariant=True)
 
+STORAGE_SILENT = "STORAGE_SILENT"
+"""The reason of a failure that took a read's whole time; asking another gateway would take it once more."""
+
 
 class CaughtUp:
     """Everything that existed when following began has been told."""
@@ -61,7 +64,7 @@ class MediaStore(Protocol):
 
         Raises:
             NotFound: There is no such object.
-            Unavailable: Storage did not answer in time.
+            Unavailable: Storage is away; STORAGE_SILENT, it did not answer in time.
         """
 
     def receive(self, key: str, size_bytes: int) -> AbstractContextManager[Callable[[bytes], None]]:

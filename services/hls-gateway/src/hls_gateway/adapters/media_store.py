@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from chassis.errors import DataLoss, ResourceExhausted, Unavailable
 from chassis.storage import ObjectStore
+from hls_gateway.ports import STORAGE_SILENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +211,7 @@ class MediaStore:
         except TimeoutError:
             raise Unavailable(
                 f"storage did not give {key!r} within {self._limits.read_timeout_s:g} s: try again",
-                reason="STORAGE_AWAY",
+                reason=STORAGE_SILENT,
                 retry_delay_s=1.0,
             ) from None
 
