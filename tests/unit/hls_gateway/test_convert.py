@@ -115,3 +115,13 @@ def test_what_is_not_set_is_absent() -> None:
     assert rendition.frame_rate is None
     assert isinstance(segment, Segment)
     assert segment.program_date_time is None
+
+
+def test_media_bear_the_time_of_their_record() -> None:
+    entries = [pb.Entry(part=pb.Part(rendition_id="High")), pb.Entry(segment=pb.Segment(rendition_id="High"))]
+    timed = pb.Record(entries=entries)
+    timed.append_time.FromMilliseconds(1_700_000_000_250)
+    told = to_record(pb.SequencedRecord(record=timed)).entries
+    assert [one.announced_s for one in told if isinstance(one, Part | Segment)] == [1_700_000_000.25] * 2
+    untimed = to_record(pb.SequencedRecord(record=pb.Record(entries=entries))).entries
+    assert [one.announced_s for one in untimed if isinstance(one, Part | Segment)] == [0.0] * 2

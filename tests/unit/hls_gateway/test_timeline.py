@@ -174,6 +174,29 @@ def test_a_stream_of_days_holds_no_more_than_twice_its_longest_playlist() -> Non
     assert timeline.listed(known)[0].msn == 1985
 
 
+def announced(msn: int, at_s: float) -> tuple[Entry, ...]:
+    """A segment of four parts, behind them, all told at one time of the ledger's clock."""
+    parts = (a_part(msn, part, announced_s=at_s) for part in range(4))
+    return (*parts, a_segment(msn, announced_s=at_s))
+
+
+def test_what_comes_all_at_once_can_be_read_as_long_as_if_it_had_come_in_time() -> None:
+    """Who was told of its first part has not read it when its last segment is there."""
+    stream = a_live_stream(dvr_window_s=12.0)  # 32 s are held, of parts 28
+    backlog = [entry for msn in range(40) for entry in announced(msn, 1000.0)]
+    timeline = timeline_of(a_video(), *backlog, stream=stream)
+    known = timeline.renditions["High"]
+    assert (len(known.segments), len(known.parts)) == (40, 160)
+    assert [one.msn for one in timeline.listed(known)] == [37, 38, 39], "the list is as short as ever"
+    left = []
+    for number in range(9):
+        later = Record(sequence=2 + number, entries=announced(40 + number, 1004.0 + 4 * number))
+        timeline = append_record(timeline, later)
+        known = timeline.renditions["High"]
+        left.append((known.segments[0].msn, known.parts[0].msn))
+    assert left == [(0, 0)] * 6 + [(0, 40), (40, 41), (41, 42)]
+
+
 def test_what_has_left_the_playlist_can_be_read_as_long_as_it_takes_to_play_it() -> None:
     """rfc8216bis 6.2.2: for its own duration and that of the longest playlist, from when it was listed."""
     stream = a_live_stream(part_target_s=0.0, dvr_window_s=20.0)

@@ -68,15 +68,16 @@ def to_record(message: pb.SequencedRecord) -> Record:
 
 
 def _entries(record: pb.Record) -> Iterator[Entry]:
+    announced_s = record.append_time.seconds + record.append_time.nanos / 1e9
     for entry in record.entries:
         match entry.WhichOneof("kind"):
             case "rendition":
                 if entry.rendition.media_kind in _MEDIA_KINDS:
                     yield _rendition(entry.rendition)
             case "segment":
-                yield _segment(entry.segment)
+                yield _segment(entry.segment, announced_s)
             case "part":
-                yield _part(entry.part)
+                yield _part(entry.part, announced_s)
             case "trimmed":
                 yield _trimmed(entry.trimmed)
             case "ended":
@@ -101,7 +102,7 @@ def _rendition(message: pb.Rendition) -> Rendition:
     )
 
 
-def _segment(message: pb.Segment) -> Segment:
+def _segment(message: pb.Segment, announced_s: float) -> Segment:
     return Segment(
         rendition_id=message.rendition_id,
         msn=message.msn,
@@ -118,10 +119,11 @@ def _segment(message: pb.Segment) -> Segment:
             IFrame(offset_bytes=one.offset_bytes, size_bytes=one.size_bytes, duration_s=one.duration_s)
             for one in message.iframes
         ),
+        announced_s=announced_s,
     )
 
 
-def _part(message: pb.Part) -> Part:
+def _part(message: pb.Part, announced_s: float) -> Part:
     return Part(
         rendition_id=message.rendition_id,
         msn=message.msn,
@@ -135,6 +137,7 @@ def _part(message: pb.Part) -> Part:
         init_size_bytes=message.init_size_bytes,
         independent=message.independent,
         gap=message.gap,
+        announced_s=announced_s,
     )
 
 

@@ -1,6 +1,8 @@
 """How far back a live playlist reaches, and for how long what has left it is kept (rfc8216bis 6.2.2).
 
-All of it follows from the segments alone, so that every gateway says the same, whenever it began to read.
+What is listed follows from the segments alone, so that every gateway says the same, whenever it began to
+read. What is kept also depends on when the ledger took it: after an outage minutes of media may come at once,
+and who was told of the first of them has not read a byte when the last ones are there.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from hls_gateway.domain.stream import Segment, Stream
+from hls_gateway.domain.stream import Part, Segment, Stream
 
 # In target durations: what a playlist may never be shorter than, and for how long parts are listed.
 LEAST_TARGETS = PARTS_TARGETS = 3
@@ -33,7 +35,7 @@ def window_start(stream: Stream, segments: Sequence[Segment]) -> int:
 
 
 def held_s(stream: Stream) -> float:
-    """How much media a sliding stream holds: twice its longest playlist.
+    """How much media a sliding stream holds, and for how long each at least: twice its longest playlist.
 
     A segment must be there for its own duration and that of the longest playlist that listed it, counted from
     when it was listed first (6.2.2). This counts media, not the stream's clock, which may jump.
@@ -47,6 +49,16 @@ def first_msn_with_parts(stream: Stream, segments: Sequence[Segment], *, held: b
     targets = _PARTS_HELD_TARGETS if held else PARTS_TARGETS
     count = count_newest(segments, targets * stream.target_duration_s)
     return segments[-count].msn if count else 0
+
+
+def parts_held_s(stream: Stream) -> float:
+    """For how long parts can be read at least."""
+    return _PARTS_HELD_TARGETS * stream.target_duration_s
+
+
+def is_new(media: Segment | Part, *, now_s: float, within_s: float) -> bool:
+    """Tell whether media were announced within a time; not where the ledger does not tell the time."""
+    return now_s - media.announced_s < within_s if now_s else False
 
 
 def count_newest(segments: Sequence[Segment], duration_s: float) -> int:

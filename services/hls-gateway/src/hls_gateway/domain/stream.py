@@ -114,6 +114,7 @@ class Segment:
 
     Args:
         start_s: On the stream's own clock; it may jump forward at a discontinuity.
+        announced_s: When the ledger took it, by its clock, seconds since 1970; 0 where that is not known.
     """
 
     rendition_id: str
@@ -128,6 +129,7 @@ class Segment:
     discontinuity_sequence: int = 0
     gap: bool = False
     iframes: tuple[IFrame, ...] = ()
+    announced_s: float = 0.0
 
     @property
     def end_s(self) -> float:
@@ -136,7 +138,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A Partial Segment that can be read, or a gap."""
+    """A Partial Segment that can be read, or a gap; `announced_s` as of a segment."""
 
     rendition_id: str
     msn: int
@@ -150,6 +152,7 @@ class Part:
     discontinuity_sequence: int = 0
     independent: bool = False
     gap: bool = False
+    announced_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

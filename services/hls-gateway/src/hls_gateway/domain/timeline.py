@@ -12,7 +12,13 @@ from types import MappingProxyType
 
 from chassis.errors import DataLoss
 from hls_gateway.domain.bit_rate import UNMEASURED, BitRate
-from hls_gateway.domain.live_window import first_msn_with_parts, held_s, window_start
+from hls_gateway.domain.live_window import (
+    first_msn_with_parts,
+    held_s,
+    is_new,
+    parts_held_s,
+    window_start,
+)
 from hls_gateway.domain.stream import Ended, Part, Record, Rendition, Segment, Stream, StreamKind, Trimmed
 
 Inits = tuple[tuple[str, int], ...]
@@ -219,16 +225,16 @@ def _within_bounds(
 ) -> RenditionTimeline:
     """Let go of what nobody may ask for any more; step by step, so that any split lets go of the same."""
     stream, segments, media_s = timeline.stream, known.segments, known.media_s
-    parts = known.parts
-    if parts:
-        first_msn = first_msn_with_parts(stream, segments, held=True)
-        parts = tuple(part for part in parts if part.msn >= first_msn)
+    parts = _parts_within_bounds(stream, known, now_s=arrived[-1].announced_s)
     if timeline.keeps_all or not stream.slides:
         return replace(known, parts=parts)
     bound_s, dropped = held_s(stream), 0
     for segment in arrived:
         media_s += segment.duration_s
-        while media_s - segments[dropped].duration_s >= bound_s:
+        now_s = segment.announced_s
+        while media_s - segments[dropped].duration_s >= bound_s and not is_new(
+            segments[dropped], now_s=now_s, within_s=bound_s
+        ):
             media_s -= segments[dropped].duration_s
             dropped += 1
     if not dropped:
@@ -240,6 +246,15 @@ def _within_bounds(
         media_s=media_s,
         inits=_needed_inits(known.inits, segments[dropped:], parts),
         is_cut=True,
+    )
+
+
+def _parts_within_bounds(stream: Stream, known: RenditionTimeline, *, now_s: float) -> tuple[Part, ...]:
+    if not known.parts:
+        return ()
+    first_msn, within_s = first_msn_with_parts(stream, known.segments, held=True), parts_held_s(stream)
+    return tuple(
+        part for part in known.parts if part.msn >= first_msn or is_new(part, now_s=now_s, within_s=within_s)
     )
 
 
