@@ -6,6 +6,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import pytest
+
 from support.sources import make_audio, make_source, make_video
 from transcoder.adapters.live_command import LiveCommand, build_live_command
 from transcoder.domain.ladder import NAMED_RUNGS
@@ -40,17 +42,17 @@ ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_err
 [s13]scale=200:112:flags=bicubic:out_color_matrix=bt601:out_range=full[s14];
 [s14]format=yuv420p[s15]
 -map [s9] -f mp4 -b:v 500000 -bf 0 -bufsize 1000000 -c:v libx264 -fflags +bitexact -flags +cgop
--fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 750000
--movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
+-fps_mode passthrough -frag_duration 16667 -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1
+-maxrate 750000 -movflags +empty_moov+default_base_moof+skip_trailer -preset veryfast -profile:v high
 -rc-lookahead 2 -sc_threshold 0 -subq 1 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:5
 -map [s12] -f mp4 -b:v 1000000 -bf 0 -bufsize 2000000 -c:v libx264 -fflags +bitexact -flags +cgop
--fps_mode passthrough -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1 -maxrate 1500000
--movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -preset veryfast -profile:v high
+-fps_mode passthrough -frag_duration 150000 -g 30 -keyint_min 30 -map_chapters -1 -map_metadata -1
+-maxrate 1500000 -movflags +empty_moov+default_base_moof+skip_trailer -preset veryfast -profile:v high
 -rc-lookahead 2 -sc_threshold 0 -subq 1 -thread_type slice -threads 2 -video_track_timescale 90000 pipe:6
 -map 0:1 -f mp4
 -af aresample=48000:first_pts=0:min_hard_comp=0.05:async=48,aformat=sample_fmts=fltp:channel_layouts=stereo
--b:a 128000 -c:a aac -fflags +bitexact -map_chapters -1 -map_metadata -1
--movflags +empty_moov+default_base_moof+skip_trailer+frag_every_frame -use_editlist 0 pipe:7
+-b:a 128000 -c:a aac -fflags +bitexact -frag_duration 53333 -map_chapters -1 -map_metadata -1
+-movflags +empty_moov+default_base_moof+skip_trailer -use_editlist 0 pipe:7
 -map [s15] -f image2pipe -c:v mjpeg -flags +bitexact -flush_packets 1 -fps_mode passthrough
 -huffman default -q:v 5 -threads 1 pipe:8
 """
@@ -89,6 +91,25 @@ def test_settings_reach_the_command() -> None:
     assert line.count("-preset superfast") == 2
     assert line.count("-threads 3") == 2
     assert "-max_pixels 1000 " in line
+
+
+def frames_together(option_s: str, frame_s: float) -> float:
+    """How many frames are in the fragment that such an option makes."""
+    return int(option_s) / 1_000_000 / frame_s + 0.5
+
+
+def test_sound_comes_together_as_far_as_the_pictures_of_a_lookahead_last() -> None:
+    for rate, count in ((30, 3), (60, 1)):
+        command = build_live_command(RUN, make_plan(video=make_video(frame_rate=Fraction(rate))))
+        sound = command.index("-af")
+        option = command[command.index("-frag_duration", sound) + 1]
+        assert frames_together(option, 1024 / 48_000) == pytest.approx(count, abs=0.01)
+
+
+def test_sound_alone_comes_frame_by_frame() -> None:
+    command = build_live_command(replace(RUN, output_urls=("pipe:5",)), make_plan(video=None))
+    option = command[command.index("-frag_duration") + 1]
+    assert frames_together(option, 1024 / 48_000) == pytest.approx(1, abs=0.01)
 
 
 def test_container_chooses_the_demuxer() -> None:

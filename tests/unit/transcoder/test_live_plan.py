@@ -67,6 +67,31 @@ def test_parts_fill_their_target_and_are_never_longer(rate: Fraction, part_s: fl
         assert 0.85 * part_s <= float(grid.part_frames * grid.frame_s) <= part_s + 1e-6
 
 
+@given(
+    st.sampled_from([*STANDARD_RATES, *map(Fraction, (1, 3, 7, 12, 17, 90, 120))]),
+    st.sampled_from((0.0, 0.2, 0.334, 0.5, 1.0)),
+)
+def test_parts_and_segments_begin_with_a_hand_over(rate: Fraction, part_s: float) -> None:
+    try:
+        planned = plan_rate(rate, part_s)
+    except InvalidArgument:
+        return
+    counts = [planned.handover_frames(rung) for rung in planned.ladder]
+    assert counts[0] == 1
+    for count in counts[1:]:
+        assert planned.segment_frames % count == planned.video_grid.part_frames % count == 0
+        assert count == 1 or count * planned.video_grid.frame_s <= Fraction(1, 6)
+
+
+@pytest.mark.parametrize(
+    ("rate", "part_s", "count"),
+    [(30, 0.334, 5), (30, 0.0, 5), (60, 0.334, 10), (25, 0.334, 2), (24, 0.334, 4), (30, 0.24, 1)],
+)
+def test_larger_rungs_hand_over_frames_together(rate: int, part_s: float, count: int) -> None:
+    planned = plan_rate(Fraction(rate), part_s)
+    assert {planned.handover_frames(rung) for rung in planned.ladder[1:]} == {count}
+
+
 @pytest.mark.parametrize(
     ("rate", "part_s", "output_rate", "part_frames"),
     [

@@ -39,17 +39,19 @@ def make_plan(*, sound: bool = True, picture: bool = True, part_s: float = 0.3, 
     return plan_live(source, rungs=NAMED_RUNGS[:1], target_duration_s=2, part_target_s=part_s, **wishes)  # type: ignore[arg-type]
 
 
-def encode(samples: list[Sample], init: bytes) -> bytes:
-    """One fragment per frame, as ffmpeg writes them."""
+def encode(samples: list[Sample], init: bytes, together: int = 1) -> bytes:
+    """Fragments of so many frames, as ffmpeg writes them."""
+    starts = range(0, len(samples), together)
     fragments = [
-        pack_fragment([sample], track_id=1, sequence_number=n) for n, sample in enumerate(samples, 1)
+        pack_fragment(samples[start : start + together], track_id=1, sequence_number=n)
+        for n, start in enumerate(starts, 1)
     ]
     return init + b"".join(fragments)
 
 
-def encode_pictures(count: int, *, gop: int = 10, **traits: int) -> bytes:
+def encode_pictures(count: int, *, gop: int = 10, together: int = 1, **traits: int) -> bytes:
     samples = make_samples(count, **({"duration": 9000, "gop": gop} | traits))
-    return encode(samples, make_init(avc1_entry(), timescale=90_000))
+    return encode(samples, make_init(avc1_entry(), timescale=90_000), together)
 
 
 def encode_sound(count: int) -> bytes:
@@ -108,6 +110,19 @@ def test_parts_do_not_depend_on_how_the_bytes_arrive(data: st.DataObject, count:
     for rendition in plan.rendition_ids:
         assert segments_of(media, rendition) == segments_of(at_once, rendition)
         assert parts_of(media, rendition) == parts_of(at_once, rendition)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 45), st.integers(2, 12), st.sampled_from((0.0, 0.1, 0.3, 0.5)))
+def test_parts_do_not_depend_on_how_many_frames_come_together(
+    count: int, together: int, part_s: float
+) -> None:
+    plan, sound = make_plan(part_s=part_s), encode_sound(aac_frames(count / RATE))
+    one_by_one = run_through(plan, encode_pictures(count), sound)
+    made = run_through(plan, encode_pictures(count, together=together), sound)
+    for rendition in plan.rendition_ids:
+        assert segments_of(made, rendition) == segments_of(one_by_one, rendition)
+        assert parts_of(made, rendition) == parts_of(one_by_one, rendition)
 
 
 @settings(max_examples=40)

@@ -6,6 +6,7 @@ that come out soon after they went in, a grid that clocks of any quality end up 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -90,7 +91,7 @@ def build_live_command(run: LiveCommand, plan: LivePlan) -> list[str]:
         ]
     if plan.source.audio and plan.audio:
         sound = source[str(plan.source.audio.stream_index)]
-        outputs.append(ffmpeg.output(sound, next(urls), **_audio_flags(plan.audio)))
+        outputs.append(ffmpeg.output(sound, next(urls), **_audio_flags(plan, plan.audio)))
     head = [run.ffmpeg_path, *GLOBAL_FLAGS, *LIVE_FLAGS, "-progress", run.progress_url]
     command: list[str] = ffmpeg.compile(ffmpeg.merge_outputs(*outputs, *thumbnails), cmd=head)
     return command
@@ -178,11 +179,11 @@ def _video_flags(run: LiveCommand, plan: LivePlan, rung: Rung) -> dict[str, Any]
         "video_track_timescale": plan.video_grid.timescale,  # a frame is a whole number of ticks
         "threads": run.thread_count or THREADS,
         "thread_type": "slice",
-        **mp4_flags("+frag_every_frame"),  # hand over each frame as it is finished
+        **_hand_over(plan.handover_frames(rung), plan.video_grid.frame_s),
     }
 
 
-def _audio_flags(audio: AudioPlan) -> dict[str, Any]:
+def _audio_flags(plan: LivePlan, audio: AudioPlan) -> dict[str, Any]:
     """Tell how to make the audio.
 
     Its filters are in a graph of their own: one that it shared with the picture would begin, and end, with
@@ -199,8 +200,23 @@ def _audio_flags(audio: AudioPlan) -> dict[str, Any]:
         "c:a": "aac",
         "b:a": audio.audio_bps,
         "use_editlist": 0,  # the encoder's priming is dropped, so that no edit list needs to skip it
-        **mp4_flags("+frag_every_frame"),  # hand over each frame as it is finished
+        **_hand_over(_sound_frames(plan), plan.audio_grid.frame_s),
     }
+
+
+def _sound_frames(plan: LivePlan) -> int:
+    """Count the frames of sound to hand over together: no more than last while x264 looks ahead.
+
+    So long they have to wait for the picture anyway, and sound without a picture waits for nothing.
+    """
+    spare_s = LOOKAHEAD_FRAMES / plan.frame_rate if plan.frame_rate else Fraction(0)
+    return max(1, math.floor(spare_s / plan.audio_grid.frame_s))
+
+
+def _hand_over(count: int, frame_s: Fraction) -> dict[str, Any]:
+    """Write an fMP4 with so many frames per fragment, each complete as soon as the next frame is there."""
+    # half a frame less: ffmpeg compares it with the time of that next frame, in whole microseconds
+    return {"frag_duration": round((count - Fraction(1, 2)) * frame_s * 1_000_000), **mp4_flags("")}
 
 
 def _layout(audio: AudioPlan) -> str:

@@ -1,6 +1,6 @@
 """Take samples out of a fragmented MP4 stream.
 
-Whatever fragments an encoder writes (one per GOP for recordings, one per frame for live), they are only its
+Whatever fragments an encoder writes (one per GOP for recordings, of some frames for live), they are only its
 way to hand samples over: we cut them anew, at our borders and with our times. Section numbers are those of
 ISO/IEC 14496-12:2022.
 """

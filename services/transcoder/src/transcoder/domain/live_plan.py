@@ -44,6 +44,11 @@ PART_FILL_RATIO = Fraction(85, 100)
 """Parts, but for a segment's last, last at least so much of their target (rfc8216bis 4.4.4.9)."""
 
 
+HANDOVER_S = Fraction(1, 6)
+"""A rung's frames are handed over together, at most so much of them: to take a fragment costs as much as to
+take a frame by itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePlan:
     """What to make of a live source. All its renditions have their borders on the same grid."""
@@ -88,6 +93,18 @@ class LivePlan:
         whole = (CLOCK_HZ / self.frame_rate).denominator == 1
         timescale = CLOCK_HZ if whole else self.frame_rate.numerator
         return self._grid(timescale, int(timescale / self.frame_rate))
+
+    def handover_frames(self, rung: Rung) -> int:
+        """Count the frames of a rung that the encoder hands over together.
+
+        Each part and segment begins with a hand-over, so that none waits for frames behind its own. Of the
+        smallest rung each frame comes by itself, for the sound goes as far as the picture has come.
+        """
+        if rung == self.ladder[0] or self.frame_rate is None:
+            return 1
+        together = math.gcd(self.video_grid.part_frames, self.segment_frames)
+        most = math.floor(HANDOVER_S * self.frame_rate)
+        return next((count for count in range(most, 1, -1) if together % count == 0), 1)
 
     @property
     def audio_grid(self) -> LiveGrid:

@@ -46,6 +46,7 @@ class LiveSound:
         self._plan = plan
         self._audio = require_audio(plan)
         self.grid = plan.audio_grid
+        self._apart_frames = self.grid.whole_frames(Fraction(APART_S))
         self._silence = silent_aac_frame(self._audio.channel_count)
         self._reader = FragmentReader()
         self._read_count = -PRIMING_FRAMES
@@ -122,11 +123,11 @@ class LiveSound:
         )
 
     def _require_together(self, *, is_away: bool) -> None:
-        before_s = len(self._held) * self.grid.frame_s if self._plan.ladder else Fraction(0)
-        behind_s = self._picture_s - self.grid.time_s(self._frame)
-        if before_s > APART_S:
+        before = len(self._held) if self._plan.ladder else 0
+        behind = self.grid.whole_frames(self._picture_s) - self._frame
+        if before > self._apart_frames:
             raise PackagingError(f"the picture has stopped for {APART_S} s while the sound went on")
-        if behind_s > APART_S and is_away:
+        if behind > self._apart_frames and is_away:
             raise PackagingError(f"no sound came for the first {APART_S} s")
 
     @property
