@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from contextlib import suppress
 
@@ -15,6 +16,9 @@ from transcoder.live.holding import hold
 from transcoder.live.ownership import Ownership
 from transcoder.ports import MediaStore
 
+PUTS_AT_ONCE = 32
+"""Of one run: many times what goes on while storage is well. When it was away for a minute a thousand pieces
+wait, and as many connections at once would bring it down again."""
 _SUFFIXES = {Container.CMAF: "m4s", Container.TS: "ts"}
 
 
@@ -28,6 +32,7 @@ class Shelf:
         self._suffix = _SUFFIXES[ownership.settings.container]
         self._attempt = layout.new_attempt()
         self._hold_s = hold_s
+        self._turns = asyncio.Semaphore(PUTS_AT_ONCE)  # first come, first served
 
     def init_object(self, rendition_id: str, init: bytes) -> StoredObject:
         """Name an init segment; equal ones share a key."""
@@ -49,7 +54,7 @@ class Shelf:
         return StoredObject(key=key, size_bytes=len(data))
 
     async def put(self, key: str, data: bytes) -> None:
-        """Write an object, held while storage is away."""
+        """Write an object, held while storage is away; the oldest go first."""
 
         async def put() -> None:
             with suppress(
@@ -57,4 +62,5 @@ class Shelf:
             ):  # by this same call, whose answer was lost; or an equal init segment
                 await self._media.put(key, data)
 
-        await hold(put, self._hold_s)
+        async with self._turns:
+            await hold(put, self._hold_s)
