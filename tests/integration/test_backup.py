@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -94,11 +95,27 @@ async def test_a_backup_that_broke_off_is_none(nats_server: NatsServer, tmp_path
             await restore(client, folder, told.append)
 
 
-async def test_a_server_that_goes_away_is_named(nats_server: NatsServer, tmp_path: Path) -> None:
-    with pytest.raises(BackupFailed, match=nats_server.url):
-        async with open_nats(nats_server.url) as client:
-            nats_server.kill()
-            await backup(client, tmp_path / "backup", print)
+async def test_a_server_that_goes_away_is_named_at_once(nats_server: NatsServer, tmp_path: Path) -> None:
+    """Not only when an answer is overdue, a minute later."""
+    async with asyncio.timeout(20):
+        with pytest.raises(BackupFailed, match=nats_server.url):
+            async with open_nats(nats_server.url) as client:
+                nats_server.kill()
+                await backup(client, tmp_path / "backup", print)
+
+
+async def test_a_server_that_goes_away_between_two_answers_is_named(nats_server: NatsServer) -> None:
+    async with asyncio.timeout(20):
+        with pytest.raises(BackupFailed, match=nats_server.url):
+            async with open_nats(nats_server.url):
+                nats_server.kill()
+                await asyncio.Event().wait()
+
+
+async def test_whoever_is_stopped_is_not_told_of_a_server(nats_server: NatsServer) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        async with open_nats(nats_server.url):
+            raise asyncio.CancelledError
 
 
 def test_a_folder_without_a_backup_is_refused(nats_server: NatsServer, tmp_path: Path) -> None:

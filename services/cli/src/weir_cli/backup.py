@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ Say = Callable[[str], None]
 _LETTERS = "WEIR_DEAD_DELIVERIES"
 _CHUNK_BYTES = 128 * 1024
 _TIMEOUT_S = 60.0  # for one answer of the server
+_PING_S = 5  # the third that is not answered in time: the connection is lost
 
 
 class BackupFailed(Exception):
@@ -34,25 +36,38 @@ async def open_nats(url: str, tls: Path | None = None) -> AsyncIterator[Client]:
     """Connect; `tls` is a folder with tls.crt, tls.key and ca.crt.
 
     Raises:
-        BackupFailed: Nobody answers, be it at once or within the block.
+        BackupFailed: Nobody answers, be it at once or within the block, which ends when the server goes away.
     """
     context = _context(tls) if tls else None
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(None) as held:
+                client = await _connect(url, context, partial(_let_go, held))
+                stack.push_async_callback(client.close)
+                yield client
+        except (TimeoutError, nats.errors.Error) as error:
+            raise BackupFailed(f"the NATS server at {url} did not answer: {error!r}") from error
+
+
+async def _connect(url: str, tls: ssl.SSLContext | None, on_lost: Callable[[], Awaitable[None]]) -> Client:
     try:
-        client = await nats.connect(
+        return await nats.connect(
             url.split(","),
             allow_reconnect=False,
             connect_timeout=5,
-            tls=context,
-            tls_handshake_first=context is not None,
+            ping_interval=_PING_S,
+            disconnected_cb=on_lost,
+            tls=tls,
+            tls_handshake_first=tls is not None,
         )
     except (OSError, TimeoutError, nats.errors.Error) as error:
         raise BackupFailed(f"no NATS server answered at {url}: {error!r}") from error
-    try:
-        yield client
-    except (TimeoutError, nats.errors.Error) as error:
-        raise BackupFailed(f"the NATS server at {url} did not answer: {error!r}") from error
-    finally:
-        await client.close()
+
+
+async def _let_go(held: asyncio.Timeout) -> None:
+    """Time a block out at once: the client itself leaves those waiting who have asked something."""
+    with suppress(RuntimeError):  # the block has ended, and we close the connection ourselves
+        held.reschedule(asyncio.get_running_loop().time())
 
 
 async def backup(client: Client, folder: Path, say: Say) -> None:
