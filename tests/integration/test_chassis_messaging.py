@@ -133,6 +133,23 @@ async def test_no_server_at_all_is_unavailable(unused_tcp_port: int) -> None:
             pass
 
 
+async def test_in_whichever_moment_it_is_cancelled_connecting_ends(unused_tcp_port: int) -> None:
+    """One step of the loop after the other: in some of them the client has just been refused."""
+    config = ServiceConfig(nats_url=f"nats://127.0.0.1:{unused_tcp_port}")
+
+    async def connect() -> None:
+        async with messaging.connect(config, name="test"):
+            pass
+
+    for steps_count in range(40):
+        connecting = asyncio.create_task(connect())
+        for _ in range(steps_count):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.wait([connecting], timeout=config.nats_connect_timeout_s / 2)
+        assert connecting.cancelled(), steps_count
+
+
 async def test_a_list_is_whole_however_busy_the_loop_is(bucket: messaging.KeyValue) -> None:
     keys = [f"job.{number:04d}" for number in range(600)]
     await asyncio.gather(*(bucket.put(key, key.encode()) for key in keys))

@@ -7,7 +7,7 @@ writes say what they expect to find.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from nats.js import kv as js_kv
 from chassis.config import ServiceConfig
 from chassis.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from chassis.layout import news_subject
+from chassis.lifecycle import end_tasks
 from chassis.telemetry import log
 from chassis.tls import Certificates
 
@@ -63,26 +64,49 @@ async def connect(
     """
     client = Client()
     try:
-        async with asyncio.timeout(config.nats_connect_timeout_s):
-            await client.connect(
-                config.nats_url.split(","),
-                name=name,
-                allow_reconnect=True,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.1,  # type: ignore[arg-type] # annotated int, used as a float
-                ping_interval=2,  # 120 by default: a frozen server would go unnoticed for minutes
-                error_cb=_log_error,
-                disconnected_cb=partial(_log_disconnected, client),
-                reconnected_cb=_log_reconnected,
-                tls=tls.client_context() if tls else None,
-                tls_handshake_first=tls is not None,  # else whoever stands between could talk us out of it
-            )
-    except (TimeoutError, OSError, nats.errors.Error) as error:
-        raise Unavailable(f"no NATS server answered at {config.nats_url}", reason="NATS_AWAY") from error
-    try:
+        await _connect(client, config, name, tls)
         yield client
     finally:
         await client.close()
+
+
+async def _connect(client: Client, config: ServiceConfig, name: str, tls: Certificates | None) -> None:
+    connecting = client.connect(
+        config.nats_url.split(","),
+        name=name,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.1,  # type: ignore[arg-type] # annotated int, used as a float
+        ping_interval=2,  # 120 by default: a frozen server would go unnoticed for minutes
+        error_cb=_log_error,
+        disconnected_cb=partial(_log_disconnected, client),
+        reconnected_cb=_log_reconnected,
+        tls=tls.client_context() if tls else None,
+        tls_handshake_first=tls is not None,  # else whoever stands between could talk us out of it
+    )
+    try:
+        await _within(config.nats_connect_timeout_s, connecting)
+    except (TimeoutError, OSError, nats.errors.Error) as error:
+        raise Unavailable(f"no NATS server answered at {config.nats_url}", reason="NATS_AWAY") from error
+
+
+async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work that may forget a cancellation, and has ended when this returns or raises.
+
+    A client that is refused in the very moment in which it is cancelled tries again, as if nothing had been
+    said: `asyncio.timeout`, which says it once, would then wait for ever.
+
+    Raises:
+        TimeoutError: It took longer than `limit_s`.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task], timeout=limit_s)
+        if not task.done():
+            raise TimeoutError
+        task.result()
+    finally:
+        await end_tasks(task)
 
 
 def jetstream(client: Client) -> JetStreamContext:
