@@ -30,7 +30,7 @@ MASTER_INTERVAL_S = 2.0
 class Follower:
     """Make it with `following`; read it from any thread."""
 
-    def __init__(self, site: str, stream_id: str) -> None:
+    def __init__(self, site: str, stream_id: str, *, away_s: float = AWAY_S) -> None:
         self.laws: dict[str, RenditionLaws] = {}
         self.faults: list[str] = []
         self.retries: list[str] = []
@@ -40,6 +40,7 @@ class Follower:
         self.left_out: list[str] = []
         """Rungs that are no longer offered."""
         self._site = site
+        self._away_s = away_s
         self._master_url = f"{site}/hls/{stream_id}/master.m3u8"
         self._stop = threading.Event()
         self._chance = random.Random(7)
@@ -191,7 +192,7 @@ class Follower:
 
     async def _read(self, url: str) -> tuple[int, bytes]:
         """Read a URL; tries again while the server is away. Answers status 0 when told to stop."""
-        deadline = time.monotonic() + AWAY_S
+        deadline = time.monotonic() + self._away_s
         while not self._stop.is_set():
             try:
                 async with self._session.get(url) as answer:
@@ -203,7 +204,7 @@ class Follower:
                 trouble = repr(error)
             self.retries.append(f"{url.removeprefix(self._site)}: {trouble}")
             if time.monotonic() > deadline:
-                self.faults.append(f"{url} could not be read for {AWAY_S:g} s: {trouble}")
+                self.faults.append(f"{url} could not be read for {self._away_s:g} s: {trouble}")
                 return 0, b""
             await asyncio.sleep(AGAIN_S)
         return 0, b""
@@ -218,9 +219,12 @@ def _variants(master: str) -> list[str]:
 
 
 @contextmanager
-def following(site: str, stream_id: str) -> Iterator[Follower]:
-    """Follow a stream for as long as the block lasts; fails at its end if a law was broken."""
-    follower = Follower(site, stream_id)
+def following(site: str, stream_id: str, *, away_s: float = AWAY_S) -> Iterator[Follower]:
+    """Follow a stream for as long as the block lasts; fails at its end if a law was broken.
+
+    `away_s`: How long anything may be unreadable before the viewer gives up.
+    """
+    follower = Follower(site, stream_id, away_s=away_s)
     thread = threading.Thread(target=lambda: asyncio.run(follower.run()), daemon=True)
     thread.start()
     try:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import grpc
 from weir.timeline.v1 import timeline_pb2 as pb
 from weir.timeline.v1 import timeline_pb2_grpc
+
+ReadObject = Callable[[str], bytes]
 
 AGAIN_S = 0.2
 _QUIET_S = 0.05
@@ -131,9 +132,9 @@ def epochs_of(record: pb.Record) -> list[int]:
 class LedgerWatch:
     """Watches one stream at one distributor, again whenever that ends; make it with `watching_ledgers`."""
 
-    def __init__(self, stream_id: str, address: str, objects: Path) -> None:
+    def __init__(self, stream_id: str, address: str, read: ReadObject) -> None:
         self.laws = LedgerLaws(f"{stream_id} at {address}")
-        self._stream_id, self._address, self._objects = stream_id, address, objects
+        self._stream_id, self._address, self._read_object = stream_id, address, read
         self._stop = threading.Event()
         self._call: grpc.Call | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -165,7 +166,7 @@ class LedgerWatch:
 
     def _read(self, place: Place) -> None:
         try:
-            data = (self._objects / self.laws.segments[place].object_key).read_bytes()
+            data = self._read_object(self.laws.segments[place].object_key)
         except FileNotFoundError:
             self.laws.miss(place)
         else:
@@ -208,9 +209,15 @@ class LedgerWatches:
 
 
 @contextmanager
-def watching_ledgers(stream_id: str, addresses: Iterable[str], objects: Path) -> Iterator[LedgerWatches]:
-    """Watch a stream at each distributor for as long as the block lasts."""
-    watches = tuple(LedgerWatch(stream_id, address, objects) for address in addresses)
+def watching_ledgers(stream_id: str, addresses: Iterable[str], read: ReadObject) -> Iterator[LedgerWatches]:
+    """Watch a stream at each distributor for as long as the block lasts.
+
+    Args:
+        stream_id: The stream.
+        addresses: Of the distributors.
+        read: Reads an object by its key; raises FileNotFoundError.
+    """
+    watches = tuple(LedgerWatch(stream_id, address, read) for address in addresses)
     try:
         yield LedgerWatches(watches)
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from support.follower import Follower, following
+from support.follower import AWAY_S, Follower, following
 from support.live_publisher import LivePublisher, publishing_live
 from support.stack import Stack
 from weir_cli.plan import Kind
@@ -96,6 +96,10 @@ class LiveSuite:
             time.sleep(0.2)
         return urljoin(playlist, found[0])
 
+    def segments(self, playlist: str) -> list[str]:
+        """The paths of the segments that a playlist lists."""
+        return [urljoin(playlist, found) for found in _segments(self.read(playlist).decode())]
+
     def rtmp_url(self, stream: Any, *, to: str = "") -> str:
         """Where to push a stream by RTMP: through the door, or right to one transcoder."""
         base = str(stream["ingest"]["rtmp_url"])
@@ -120,9 +124,11 @@ class LiveSuite:
             yield publisher
 
     @contextmanager
-    def follow(self, stream: Any, *, segments: int = 2, within_s: float = 40.0) -> Iterator[Follower]:
+    def follow(
+        self, stream: Any, *, segments: int = 2, within_s: float = 40.0, away_s: float = AWAY_S
+    ) -> Iterator[Follower]:
         """Watch a stream; the block begins when so many segments were seen."""
-        with following(self.stack.url, stream["stream_id"]) as follower:
+        with following(self.stack.url, stream["stream_id"], away_s=away_s) as follower:
             follower.wait_segments(segments, within_s)
             yield follower
 

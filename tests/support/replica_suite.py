@@ -61,7 +61,7 @@ class ReplicaSuite(LiveSuite):
     @contextmanager
     def watch_ledger(self, stream_id: str) -> Iterator[LedgerWatches]:
         """Hear all that becomes of a stream, at each distributor."""
-        with watching_ledgers(stream_id, self.distributors, self.stack.objects) as watches:
+        with watching_ledgers(stream_id, self.distributors, self.stack.read_object) as watches:
             yield watches
 
     def bring(self, recording_id: str, film: Path) -> None:

@@ -52,6 +52,10 @@ class Stack:
         """The folder of object storage."""
         return self.plan.data / "objects"
 
+    def read_object(self, key: str) -> bytes:
+        """Read an object from there."""
+        return (self.objects / key).read_bytes()
+
     def grpc_address(self, name: str) -> str:
         """Return the own gRPC port of a service, past Envoy."""
         return str(self._process(name).grpc_health)
@@ -151,13 +155,21 @@ class Stack:
 
 
 def plan_stack(
-    folder: Path, *, replicas: Mapping[Kind, int] | None = None, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    replicas: Mapping[Kind, int] | None = None,
+    settings: Mapping[str, str] | None = None,
+    storage_url: str = "",
 ) -> Plan:
-    """Plan a suite on free ports over `folder`; `settings` are WEIR_ variables for all services."""
+    """Plan a suite on free ports over `folder`; `settings` are variables for all services.
+
+    Objects lie in `folder` as well, unless `storage_url` says otherwise.
+    """
     wishes = Wishes(
         port=free_base(100),
         data=folder.absolute(),
         replicas=replicas or {},
+        storage_url=storage_url,
         environment={**os.environ, **(settings or {})},
     )
     return plan_suite(wishes, find_programs())
@@ -165,11 +177,15 @@ def plan_stack(
 
 @contextmanager
 def running_stack(
-    folder: Path, *, replicas: Mapping[Kind, int] | None = None, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    replicas: Mapping[Kind, int] | None = None,
+    settings: Mapping[str, str] | None = None,
+    storage_url: str = "",
 ) -> Iterator[Stack]:
-    """Run a suite of its own over `folder` for as long as the block lasts."""
+    """Run a suite of its own over `folder` for as long as the block lasts; see `plan_stack`."""
     folder.mkdir(parents=True, exist_ok=True)
-    plan = plan_stack(folder, replicas=replicas, settings=settings)
+    plan = plan_stack(folder, replicas=replicas, settings=settings, storage_url=storage_url)
     with (folder / "terminal.log").open("w") as terminal:
         stack = Stack(plan, terminal)
         try:
