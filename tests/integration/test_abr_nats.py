@@ -205,6 +205,18 @@ async def test_who_is_measured_for_the_first_time_is_saved_soon_and_then_as_ofte
         assert (await abr.SelectQuality(ASK_ANN)).bitrate_level > 0
 
 
+async def test_who_changes_what_it_plays_is_saved_soon(peer: StreamsPeer, nats_server: NatsServer) -> None:
+    with process(peer, nats_server.url, WEIR_SNAPSHOT_INTERVAL_S="600") as (address, first):
+        async with calling(address) as abr:
+            await watch_a_while(abr, ["ann"])
+            revision = await until(lambda: saved(nats_server), bool)
+            await abr.ReportSamples(batches([sample(msn=8, variant_id="high")]))
+            await until(lambda: saved(nats_server), lambda newest: newest > revision)
+            first.kill()
+    async with running_abr(peer.address, nats_server.url) as abr:
+        assert (await abr.SelectQuality(ASK_ANN)).bitrate_label == "High"
+
+
 async def test_who_was_just_saved_for_the_first_time_is_not_saved_at_once_again(
     peer: StreamsPeer, nats_server: NatsServer
 ) -> None:

@@ -39,8 +39,8 @@ from chassis.tls import Certificates, certificates_of
 
 SERVICES = ("weir.abr.v1.AbrService",)
 EXPIRE_INTERVAL_S = 5.0
-NEW_INTERVAL_S = 1.0
-"""How long a viewer who was just measured for the first time waits to be saved."""
+URGENT_INTERVAL_S = 1.0
+"""How long a viewer who was just measured for the first time, or changed what it plays, waits to be saved."""
 RARELY = (10_000, 20, 100)
 """Of garbage collection: viewers are freed without it, and looking at all of them takes long."""
 SWITCH_S = 0.0005
@@ -124,7 +124,7 @@ async def serve_abr(config: AbrConfig, stopping: Stopping) -> AsyncIterator[int]
             stopping.run(room.preparer.run(), name="prepare policies"),
             stopping.run(room.intake.run(), name="look viewers up"),
             stopping.run(_save(room, config.snapshot_interval_s), name="save viewers"),
-            stopping.run(_save_new(room), name="save new viewers"),
+            stopping.run(_save_urgent(room), name="save who changed most"),
             stopping.run(_expire(room), name="forget viewers"),
         )
         try:
@@ -179,10 +179,10 @@ async def _save(room: Room, interval_s: float) -> None:
         await room.viewers.save(over_s=interval_s / 2)
 
 
-async def _save_new(room: Room) -> None:
+async def _save_urgent(room: Room) -> None:
     while True:
-        await asyncio.sleep(NEW_INTERVAL_S)
-        await room.viewers.save_new()
+        await asyncio.sleep(URGENT_INTERVAL_S)
+        await room.viewers.save_urgent()
 
 
 async def _expire(room: Room) -> None:

@@ -31,9 +31,9 @@ class AbrConfig(ServiceConfig):
     """How long a viewer is remembered after it was heard of last, seconds, 1 to 3,600."""
 
     snapshot_interval_s: Annotated[float, Field(ge=0.1, le=600)] = 10.0
-    """How often a viewer's state is saved in NATS at most, but for the first time, seconds, 0.1 to 600.
+    """How often a viewer's state is saved in NATS at most, seconds, 0.1 to 600.
 
-    Who is measured for the first time is saved within about a second.
+    Who is measured for the first time, or changed what it plays, is saved within about a second.
     """
 
     stream_count: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000

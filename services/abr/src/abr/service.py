@@ -109,7 +109,9 @@ class Adaptation:
             current=current,
             viewport=question.viewport,
         )
-        return self._decider.decide(viewer, now_s, obeyed=True)
+        decision = self._decider.decide(viewer, now_s, obeyed=True)
+        self._viewers.note_change(viewer)
+        return decision
 
     async def report(self, report: Report) -> Outcome:
         """Fold a viewer's own measurement. NotFound."""

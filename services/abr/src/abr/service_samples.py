@@ -64,7 +64,7 @@ class Intake:
                 if viewer := viewers[place]:
                     count += take(viewer, row, now_s)
                     if viewer.undecided >= DUE:
-                        self._decider.decide_soon(viewer)
+                        self._note_segment(viewer)
                 else:
                     stream_id, viewer_id = sessions[place]
                     count += self._welcome(streams[stream_id], viewer_id, row, now_s)
@@ -103,8 +103,12 @@ class Intake:
     def _take(self, viewer: Viewer, row: Row, now_s: float) -> bool:
         counts = take(viewer, row, now_s)
         if viewer.undecided >= DUE:
-            self._decider.decide_soon(viewer)
+            self._note_segment(viewer)
         return counts
+
+    def _note_segment(self, viewer: Viewer) -> None:
+        self._decider.decide_soon(viewer)
+        self._viewers.note_change(viewer)
 
     def _welcome(self, stream: Stream | None, viewer_id: str, row: Row, now_s: float) -> bool:
         if stream is None or not VIEWER_ID.fullmatch(viewer_id):

@@ -40,8 +40,8 @@ class Viewers:
         self._replicas = replicas
         self._interval_s = interval_s
         self._now = now
-        self._new: dict[Viewer, float] = {}
-        """Who was not saved since it was measured, and when it began."""
+        self._urgent: dict[Viewer, float] = {}
+        """Who was never saved, or plays something else than was saved, and since when."""
 
     @property
     def may_remember(self) -> bool:
@@ -88,8 +88,13 @@ class Viewers:
         now_s = self._now()
         viewer = Viewer(viewer_id, stream, now_s)
         self._crowd.add(viewer)
-        self._new[viewer] = now_s
+        self._urgent[viewer] = now_s
         return viewer
+
+    def note_change(self, viewer: Viewer) -> None:
+        """Have a viewer saved soon, if it plays something else than was saved."""
+        if viewer.current != viewer.saved_current:
+            self._urgent.setdefault(viewer, self._now())
 
     def expire(self) -> None:
         """Forget the idle."""
@@ -107,15 +112,15 @@ class Viewers:
             await self._save([viewer for viewer in batch if viewer.saved_s <= latest_s])
             await asyncio.sleep(over_s / len(batches))
 
-    async def save_new(self) -> None:
-        """Save who was never saved since it was measured: what its network carries is known to nobody else.
+    async def save_urgent(self) -> None:
+        """Save who was never saved since it was measured, or plays something else: nobody else knows that.
 
         Who cannot be saved, or is not measured within an interval, is left to `save`.
         """
         oldest_s = self._now() - self._interval_s
-        self._new = {viewer: began_s for viewer, began_s in self._new.items() if began_s > oldest_s}
-        for batch in _batches([viewer for viewer in self._new if viewer.is_measured]):
-            if not await self._save([viewer for viewer in batch if viewer in self._new]):
+        self._urgent = {viewer: since_s for viewer, since_s in self._urgent.items() if since_s > oldest_s}
+        for batch in _batches([viewer for viewer in self._urgent if viewer.is_measured and viewer.is_ours]):
+            if not await self._save([viewer for viewer in batch if viewer in self._urgent]):
                 return
 
     async def _save(self, viewers: Sequence[Viewer]) -> bool:
@@ -123,8 +128,9 @@ class Viewers:
             return True
         now_s = self._now()
         for viewer in viewers:
+            viewer.saved_current = viewer.current
             if viewer.is_measured:
-                self._new.pop(viewer, None)
+                self._urgent.pop(viewer, None)
         kept = await self._snapshots.save(
             [
                 Snapshot(

@@ -51,6 +51,7 @@ class Viewer:
         "resumed_s",
         "sampled_elsewhere_s",
         "sampled_s",
+        "saved_current",
         "saved_s",
         "short_s",
         "speed_ratio",
@@ -79,7 +80,7 @@ class Viewer:
         self.target_s = stream.buffer_target_s
         self.stated_bps = 0.0
         self.top_bps = 0
-        self.current = self.played = self.told = NOWHERE
+        self.current = self.played = self.told = self.saved_current = NOWHERE
         self.msn = -1
         self.policy = ""
         self.last_drop_s = 0.0
@@ -212,6 +213,7 @@ class Viewer:
         """Go on after nobody looked: the player went on meanwhile, so its buffer is as full as it was."""
         self.level_time_s = self.resumed_s = self.heard_s = self.saved_s = self.checked_s = now_s
         self.sampled_elsewhere_s = self.sampled_s
+        self.saved_current = self.current
 
     def _cap(self) -> int:
         stream = self.stream
