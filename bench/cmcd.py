@@ -19,12 +19,13 @@ from typing import Any
 
 import grpc
 from weir.abr.v1 import abr_pb2 as pb
-from weir.abr.v1 import abr_pb2_grpc
 
 # Beside this file stands only a part of what is needed: look from the project's root.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.gateway import PLAYLIST, ROUND_S, SEGMENT, Measure, ask, find_tool, median, running_gateway
+from bench.machine import cpu_s
+from bench.peer import played
 
 ROUNDS, LEAST_RATIO = 12, 0.9
 KEYS = (
@@ -77,18 +78,17 @@ def measure(pid: int, port: int, path: str) -> float:
     return ratio
 
 
-class Abr(abr_pb2_grpc.AbrServiceServicer):
-    """Takes samples, and does nothing with them."""
-
-    def ReportSamples(self, request_iterator: Iterator[pb.ReportSamplesRequest], _context: Any) -> Any:
-        return pb.ReportSamplesResponse(accepted_count=sum(len(one.samples) for one in request_iterator))
+def take_samples(requests: Iterator[pb.ReportSamplesRequest], _context: Any) -> pb.ReportSamplesResponse:
+    """Do nothing with them."""
+    return pb.ReportSamplesResponse(accepted_count=sum(len(one.samples) for one in requests))
 
 
 @contextmanager
 def running_abr() -> Iterator[None]:
     """Run an abr where the gateway will look for it."""
     server = grpc.server(ThreadPoolExecutor(4))
-    abr_pb2_grpc.add_AbrServiceServicer_to_server(Abr(), server)  # type: ignore[abstract]
+    service = pb.DESCRIPTOR.services_by_name["AbrService"]
+    server.add_generic_rpc_handlers((played(service, ReportSamples=take_samples),))
     os.environ["WEIR_ABR_ADDRESS"] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:
@@ -101,12 +101,6 @@ def measured(path: str, name: str) -> Measure:
     """Ask for a path with the argument `name`."""
     script = SCRIPT.format(keys=KEYS, name=name)
     return Measure(name, path, 64, "/s", 1.0, LEAST_RATIO, LEAST_RATIO, script)
-
-
-def cpu_s(pid: int) -> float:
-    """Tell how much CPU time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import uvloop
 from weir.gateway.v1 import gateway_pb2 as pb
 from weir.gateway.v1 import gateway_pb2_grpc as pb_grpc
+
+# Started as a script, this folder would stand for the root.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.peer import played
 
 from chassis import telemetry
 from chassis.config import ServiceConfig
@@ -59,25 +65,17 @@ SIZES = (
 )
 
 
-class NullEdge(pb_grpc.GatewayServiceServicer):
-    """Checks what is pushed, and keeps nothing."""
+async def take(requests: AsyncIterator[pb.PushSegmentRequest], _context: Any) -> pb.PushSegmentResponse:
+    """Check a large segment, and keep nothing."""
+    pieces = [piece async for piece in requests]
+    received_bytes = checked(pieces[0].object, b"".join(piece.data for piece in pieces))
+    return pb.PushSegmentResponse(received_bytes=received_bytes)
 
-    async def PushSegment(self, request_iterator: Any, context: Any) -> pb.PushSegmentResponse:  # noqa: ARG002
-        pieces = [piece async for piece in request_iterator]
-        return pb.PushSegmentResponse(
-            received_bytes=checked(pieces[0].object, b"".join(piece.data for piece in pieces))
-        )
 
-    async def PushSmallSegment(self, request: Any, context: Any) -> pb.PushSmallSegmentResponse:
-        raise NotImplementedError("distributors of this release push small segments together")
-
-    async def PushSmallSegments(
-        self,
-        request: pb.PushSmallSegmentsRequest,
-        context: Any,  # noqa: ARG002
-    ) -> pb.PushSmallSegmentsResponse:
-        outcomes = [pb.PushOutcome(received_bytes=checked(one.object, one.data)) for one in request.objects]
-        return pb.PushSmallSegmentsResponse(outcomes=outcomes)
+async def take_together(request: pb.PushSmallSegmentsRequest, _context: Any) -> pb.PushSmallSegmentsResponse:
+    """Check small segments, and keep nothing."""
+    outcomes = [pb.PushOutcome(received_bytes=checked(one.object, one.data)) for one in request.objects]
+    return pb.PushSmallSegmentsResponse(outcomes=outcomes)
 
 
 def checked(described: pb.PushedObject, data: bytes) -> int:
@@ -127,14 +125,14 @@ def running_edge(number: int) -> Any:
 def run_edge(port_of: Connection) -> None:
     """Serve until terminated; tells its port."""
 
+    service = pb.DESCRIPTOR.services_by_name["GatewayService"]
+    edge = played(service, PushSegment=take, PushSmallSegments=take_together)
+
     def register(server: Any) -> None:
-        pb_grpc.add_GatewayServiceServicer_to_server(NullEdge(), server)
+        server.add_generic_rpc_handlers((edge,))
 
     async def run() -> None:
-        async with serve("127.0.0.1:0", register, services=["weir.gateway.v1.GatewayService"], grace_s=0) as (
-            _,
-            port,
-        ):
+        async with serve("127.0.0.1:0", register, services=[service.full_name], grace_s=0) as (_, port):
             port_of.send(port)
             await asyncio.Event().wait()
 

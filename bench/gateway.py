@@ -31,7 +31,12 @@ from typing import Any
 
 import grpc
 from weir.timeline.v1 import timeline_pb2 as pb
-from weir.timeline.v1 import timeline_pb2_grpc
+
+# Started as a script, this folder would stand for the root.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.machine import peak_memory_mib
+from bench.peer import played
 
 from weir_cli import programs
 from weir_cli.address import Address
@@ -110,8 +115,8 @@ def main() -> int:
 def find_tool(name: str) -> str | None:
     """Find a program, installing it where that is possible."""
     places = f"{os.environ.get('PATH', '')}:/usr/sbin"
-    if not (found := shutil.which(name, path=places)) and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "install", "-y", "-q", name], capture_output=True, check=False)  # noqa: S607
+    if not (found := shutil.which(name, path=places)) and (installer := shutil.which("apt-get")):
+        subprocess.run([installer, "install", "-y", "-q", name], capture_output=True, check=False)
         found = shutil.which(name, path=places)
     return found
 
@@ -167,36 +172,26 @@ def median(values: list[float]) -> float:
     return statistics.median(values) if values else float("nan")
 
 
-def peak_memory_mib(pid: int) -> float:
-    """The most memory that a process has had."""
-    (peak_kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(peak_kib) / 1024
-
-
 # The servers.
 
 
-class Distributor(timeline_pb2_grpc.TimelineServiceServicer):
-    """Tells of one stream, ten minutes long and ended."""
-
-    def Watch(self, _request: pb.WatchRequest, context: Any) -> Iterator[pb.WatchResponse]:
-        stream = pb.Stream(
-            stream_id="bench",
-            incarnation=INCARNATION,
-            kind=pb.STREAM_KIND_VOD,
-            container=pb.CONTAINER_CMAF,
-            target_duration_s=4,
-        )
-        yield pb.WatchResponse(stream=stream)
-        record = pb.Record(
-            epoch=1, entries=[entry_of_rendition(), *map(entry_of_segment, range(SEGMENT_COUNT))]
-        )
-        record.entries.append(pb.Entry(ended=pb.Ended()))
-        yield pb.WatchResponse(record=pb.SequencedRecord(sequence=1, record=record))
-        yield pb.WatchResponse(caught_up=pb.CaughtUp())
-        gone = threading.Event()
-        context.add_callback(gone.set)
-        gone.wait()
+def tell(_request: pb.WatchRequest, context: Any) -> Iterator[pb.WatchResponse]:
+    """Tell of one stream, ten minutes long and ended."""
+    stream = pb.Stream(
+        stream_id="bench",
+        incarnation=INCARNATION,
+        kind=pb.STREAM_KIND_VOD,
+        container=pb.CONTAINER_CMAF,
+        target_duration_s=4,
+    )
+    yield pb.WatchResponse(stream=stream)
+    entries = [entry_of_rendition(), *map(entry_of_segment, range(SEGMENT_COUNT)), pb.Entry(ended=pb.Ended())]
+    record = pb.Record(epoch=1, entries=entries)
+    yield pb.WatchResponse(record=pb.SequencedRecord(sequence=1, record=record))
+    yield pb.WatchResponse(caught_up=pb.CaughtUp())
+    gone = threading.Event()
+    context.add_callback(gone.set)
+    gone.wait()
 
 
 def entry_of_rendition() -> pb.Entry:
@@ -235,7 +230,7 @@ def running_gateway(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int
     stored.parent.mkdir(parents=True)
     stored.write_bytes(os.urandom(SEGMENT_BYTES))
     server = grpc.server(ThreadPoolExecutor(4))
-    timeline_pb2_grpc.add_TimelineServiceServicer_to_server(Distributor(), server)  # type: ignore[abstract]
+    server.add_generic_rpc_handlers((played(pb.DESCRIPTOR.services_by_name["TimelineService"], Watch=tell),))
     distributor_port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     port = free_port()

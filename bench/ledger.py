@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import statistics
@@ -29,6 +28,11 @@ from nats.aio.client import Client
 from nats.js import api
 from weir.timeline.v1 import timeline_pb2 as pb
 from weir.timeline.v1 import timeline_pb2_grpc
+
+# Started as a script, this folder would stand for the root.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.machine import peak_memory_mib
 
 from chassis.grpc_client import open_channel
 from weir_cli.programs import nats_server_path
@@ -315,12 +319,6 @@ def report(rows: Sequence[Row], memory_mib: float) -> int:
     missed = statistics.median(rows[0].ours) < APPEND_BAR_ENTRIES_S or memory_mib > MEMORY_BAR_MIB
     print("MISSED a bar" if missed else "all bars reached")
     return int(missed)
-
-
-def peak_memory_mib(pid: int) -> float:
-    """The most memory that a process has had."""
-    (peak_kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(peak_kib) / 1024
 
 
 @contextmanager

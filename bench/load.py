@@ -22,13 +22,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import bench.gateway as stage
-from bench.cmcd import cpu_s
+from bench.machine import cpu_s, peak_memory_mib
 
 VIEWER_COUNT, JOIN_S = 10_000, 10.0
 OBJECT_BYTES = 32 * 1024  # of 10,000 larger ones the loopback would be measured
@@ -62,9 +63,10 @@ def main() -> int:
         before = cpu_s(gateway.pid), cpu_s(envoy_pid)
         told = run_crowd(door, viewer_count, join_s)
         used = cpu_s(gateway.pid) - before[0], cpu_s(envoy_pid) - before[1]
-        memory_mib = stage.peak_memory_mib(gateway.pid), stage.peak_memory_mib(envoy_pid)
+        memory_mib = peak_memory_mib(gateway.pid), peak_memory_mib(envoy_pid)
         read_counts = reads.counts()
-    return report(viewer_count, join_s, told, used, memory_mib, read_counts)
+    print(f"{viewer_count:,} viewers join in {join_s:g} s; load of the machine {os.getloadavg()[0]:.1f}")
+    return report(told, used, memory_mib, read_counts)
 
 
 def allowed_count(viewer_count: int) -> int:
@@ -125,9 +127,7 @@ def run_crowd(port: int, viewer_count: int, join_s: float) -> dict[str, object]:
     return told
 
 
-def report(  # noqa: PLR0917 - what was measured
-    viewer_count: int,
-    join_s: float,
+def report(
     told: dict[str, object],
     used_s: tuple[float, float],
     memory_mib: tuple[float, float],
@@ -135,7 +135,6 @@ def report(  # noqa: PLR0917 - what was measured
 ) -> int:
     """Print it all."""
     statuses, answers, passed_s = told["statuses"], int(str(told["answers"])), float(str(told["passed_s"]))
-    print(f"{viewer_count:,} viewers join in {join_s:g} s; load of the machine {os.getloadavg()[0]:.1f}")
     print(
         f"answers                  {answers:,} in {passed_s:.1f} s, {answers / passed_s:,.0f}/s: {statuses}"
     )
@@ -184,15 +183,15 @@ class Viewer(asyncio.Protocol):
         self._crowd.statuses[head[9:12].decode()] += 1
         self._step += 1
         if self._step == len(STEPS):
-            self._crowd.joined_s.append(self._crowd.loop.time() - self._begin)
+            self._crowd.joined(self._crowd.loop.time() - self._begin)
         if self._step < len(STEPS):
             self._ask()
         elif not self._crowd.is_over:
             self._crowd.loop.call_later(RELOAD_S, self._ask)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - any is one too many
+    def connection_lost(self, _exc: Exception | None) -> None:
         if not self._crowd.is_over:
-            self._crowd.broken += 1
+            self._crowd.broke()
 
     def _ask(self) -> None:
         if self._crowd.is_over or self._transport.is_closing():
@@ -213,9 +212,12 @@ class Crowd:
         self.joined_s: list[float] = []
         self.broken = 0
         self.is_over = False
+        self._awaited_count = 0
+        self._all_seen = asyncio.Event()
 
     async def join(self, port: int, count: int, join_s: float) -> None:
         """Let one after the other come, evenly; over when all have joined and have reloaded for a while."""
+        self._awaited_count = count
         start = self.loop.time()
         for number in range(count):
             await asyncio.sleep(max(0.0, start + number * join_s / count - self.loop.time()))
@@ -223,18 +225,32 @@ class Crowd:
             source = (f"127.0.0.{2 + number % 8}", 0)
             try:
                 await self.loop.create_connection(
-                    lambda number=number: Viewer(self, number),  # type: ignore[misc]
+                    partial(Viewer, self, number),
                     "127.0.0.1",
                     port,
                     local_addr=source,
                 )
             except OSError:
-                self.broken += 1
-        deadline = self.loop.time() + ANSWER_TIMEOUT_S
-        while len(self.joined_s) + self.broken < count and self.loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+                self.broke()
+        with suppress(TimeoutError):  # those who are missing are counted
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await self._all_seen.wait()
         await asyncio.sleep(RELOAD_S + 1)
         self.is_over = True
+
+    def joined(self, after_s: float) -> None:
+        """One more has a segment."""
+        self.joined_s.append(after_s)
+        self._count_off()
+
+    def broke(self) -> None:
+        """One more has no connection, or has lost it."""
+        self.broken += 1
+        self._count_off()
+
+    def _count_off(self) -> None:
+        if len(self.joined_s) + self.broken >= self._awaited_count:
+            self._all_seen.set()
 
 
 async def crowd(port: int, count: int, join_s: float) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import multiprocessing
-import os
 import statistics
 import sys
 import tempfile
@@ -34,7 +33,8 @@ from weir.timeline.v1 import timeline_pb2_grpc
 # Started as a script, this folder would stand for the root.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.ledger import entry_of_rendition, peak_memory_mib, running_distributor, running_nats
+from bench.ledger import entry_of_rendition, running_distributor, running_nats
+from bench.machine import cpu_s, peak_memory_mib
 
 from chassis.grpc_client import open_channel
 
@@ -133,10 +133,10 @@ class Bench:
         asker = multiprocessing.get_context("spawn").Process(target=run_asker, args=(self._address, theirs))
         asker.start()
         await asyncio.to_thread(ours.recv)  # it has been answered once
-        start, cpu_s, sent = time.perf_counter(), cpu_seconds(self._pid), self._sent_count
+        start, before_s, sent = time.perf_counter(), cpu_s(self._pid), self._sent_count
         await asyncio.gather(*(self._report_steadily(gateway) for gateway in range(GATEWAYS_COUNT)))
         elapsed_s = time.perf_counter() - start
-        cores = (cpu_seconds(self._pid) - cpu_s) / elapsed_s
+        cores = (cpu_s(self._pid) - before_s) / elapsed_s
         ours.send("stop")
         stats_ms, pages_ms = await asyncio.to_thread(ours.recv)
         await asyncio.to_thread(asker.join)
@@ -173,7 +173,7 @@ class Bench:
     async def _rate(self, messages: Sequence[api.ReportDeliveriesRequest]) -> float:
         start = time.perf_counter()
         await self._distribution.ReportDeliveries(iter(messages))
-        while (await self._stats()).segments_served < self._sent_count:  # noqa: ASYNC110 - it is elsewhere
+        while (await self._stats()).segments_served < self._sent_count:  # noqa: ASYNC110 - another process counts
             await asyncio.sleep(0.005)
         return len(messages) * BATCH_COUNT / (time.perf_counter() - start)
 
@@ -262,12 +262,6 @@ def sample(session_id: str) -> api.DeliverySample:
         last_time=Timestamp(seconds=int(time.time())),
         variants=[served],
     )
-
-
-def cpu_seconds(pid: int) -> float:
-    """The CPU time that a process has used, in user mode and in the kernel."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def report(
