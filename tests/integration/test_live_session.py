@@ -17,6 +17,8 @@ from support.distributor import Distributor, running_distributor
 from support.live_node import PART_S, PARTS_PER_SEGMENT, SOURCE, Node, create_live, running_node
 from support.nats import NatsServer
 from support.transcoder import until
+from transcoder.domain.ladder import NAMED_RUNGS
+from transcoder.domain.live_settings import LiveSettings, PullSource
 from transcoder.domain.live_speed import LiveProgress
 
 
@@ -225,6 +227,53 @@ async def test_stopping_server_hands_over(
     ]
     await (await node.publish(key, 4)).hang_up()
     assert len(await segments(distributor)) == 3
+
+
+async def pulled(distributor: Distributor) -> LiveSettings:
+    """The settings of a stream that is pulled."""
+    await create_live(distributor)
+    stream = await distributor.streams.GetStream(api.GetStreamRequest(stream_id="cam"))
+    return LiveSettings(
+        stream_id="cam",
+        incarnation=stream.incarnation,
+        target_duration_s=2,
+        part_target_s=stream.part_target_s,
+        dvr_window_s=60,
+        rungs=NAMED_RUNGS[:1],
+        pull=PullSource(url="http://example.com/cam.ts"),
+    )
+
+
+async def test_source_that_is_left_is_not_looked_into_again(
+    nats_server: NatsServer, node: Node, distributor: Distributor, tmp_path: Path
+) -> None:
+    settings = await pulled(distributor)
+    async with running_node(
+        nats_server.url, distributor.address, tmp_path / "objects", owner="there"
+    ) as other:
+        first = await other.pull(settings, 6)
+        await until_parts(distributor, 6)
+        first.running.cancel()  # as a stop returns its tasks to the queue
+        second = await node.pull(settings, 4)
+        await until_parts(distributor, 10)
+        assert (other.probe.looks_count, node.probe.looks_count) == (1, 0)
+        await second.hang_up()
+        await (await node.pull(settings, 4)).hang_up()  # what has come back may have become another
+        assert node.probe.looks_count == 1
+
+
+async def test_publisher_that_moves_is_looked_into_again(
+    nats_server: NatsServer, node: Node, distributor: Distributor, tmp_path: Path
+) -> None:
+    key = await create_live(distributor)
+    async with running_node(
+        nats_server.url, distributor.address, tmp_path / "objects", owner="there"
+    ) as other:
+        first = await other.publish(key, 6)
+        await until_parts(distributor, 6)
+        first.running.cancel()
+        await (await node.publish(key, 4)).hang_up()
+        assert (other.probe.looks_count, node.probe.looks_count) == (1, 1)
 
 
 async def test_media_are_held_while_nats_is_away(

@@ -34,6 +34,7 @@ from transcoder.domain.live_cutter import (
     LiveSegment,
 )
 from transcoder.domain.live_plan import LivePlan
+from transcoder.domain.live_settings import LiveSettings
 from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.source import AudioTrack, Source, VideoTrack
@@ -79,8 +80,10 @@ class ScriptedProbe:
     """Finds in anything what the test wants."""
 
     source: Source = SOURCE
+    looks_count: int = 0
 
     async def look(self, head: bytes, demuxer: str, *, is_whole: bool) -> Source:
+        self.looks_count += 1
         return self.source
 
 
@@ -268,7 +271,13 @@ class Node:
     async def publish(self, stream_key: str, parts_count: int = 0, *, take_over: bool = False) -> Connection:
         """Connect as a publisher, and send media for so many parts."""
         claim = PublishClaim(protocol="test", peer="test", stream_key=stream_key, take_over=take_over)
-        session = await self.admission.admit(claim)
+        return self._connect(await self.admission.admit(claim), parts_count)
+
+    async def pull(self, settings: LiveSettings, parts_count: int) -> Connection:
+        """Pull a source, and get media for so many parts."""
+        return self._connect(await self.admission.begin(settings, "pull"), parts_count)
+
+    def _connect(self, session: Session, parts_count: int) -> Connection:
         wire = Wire()
         if parts_count:
             wire.send(parts_count)

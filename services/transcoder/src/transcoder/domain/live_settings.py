@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from transcoder.domain.ladder import Rung
 from transcoder.domain.plan import Container
+from transcoder.domain.source import Source
 
 
 class LiveKind(StrEnum):
@@ -44,6 +45,11 @@ class LiveSettings:
     pull: PullSource = field(default_factory=PullSource)
     """Empty: the stream is pushed."""
 
+    @property
+    def is_pulled(self) -> bool:
+        """Whether media come from a source that is asked for them, so that the next owner has the same."""
+        return self.pull != PullSource()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
@@ -59,6 +65,8 @@ class Beat:
     """Since media came."""
     is_finishing: bool = False
     """The publisher has gone, but its last media are still on their way."""
+    source: Source | None = None
+    """What a pulled source holds, from an owner that leaves it to the next one: that need not look again."""
 
     @property
     def is_feeding(self) -> bool:

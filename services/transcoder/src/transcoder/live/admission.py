@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from chassis.errors import AlreadyExists, FailedPrecondition, Unavailable, WeirError
 from chassis.telemetry import STREAM, log
 from transcoder.domain.live_settings import Beat, LiveSettings
+from transcoder.domain.source import Source
 from transcoder.ingest.publication import PublishClaim
 from transcoder.live.ownership import Owners, taken_over
 from transcoder.live.session import LiveSession, Ports, Running, SessionRules
@@ -18,7 +19,7 @@ from transcoder.live.session import LiveSession, Ports, Running, SessionRules
 SILENT_S = 3.0
 # How long the last media of a publisher that has gone may take to be announced.
 _FINISH_S = 5.0
-_ASK_AGAIN_S = 0.2
+_ASK_AGAIN_S = 0.05
 
 
 class Admission:
@@ -51,9 +52,9 @@ class Admission:
             raise Unavailable("this server stops: connect again", reason="STOPPING", retry_delay_s=1.0)
         turn = self._turns.setdefault(settings.stream_id, asyncio.Lock())
         async with turn:
-            await self._make_room(settings.stream_id, take_over=take_over)
+            source = await self._make_room(settings.stream_id, take_over=take_over)
             ownership = await self._owners.acquire(settings)
-            return LiveSession(self._ports, self._rules, ownership, protocol, self._running)
+            return LiveSession(self._ports, self._rules, ownership, protocol, self._running, source)
 
     async def end(self, stream_id: str) -> None:
         """End a stream that is owned here: its source has come to its end.
@@ -83,11 +84,11 @@ class Admission:
             await asyncio.gather(*(session.hand_over() for session in self._running))
             await self._owners.stop()
 
-    async def _make_room(self, stream_id: str, *, take_over: bool) -> None:
-        """See to it that nobody else feeds a stream, or refuse."""
-        state = await self._finished(stream_id)
+    async def _make_room(self, stream_id: str, *, take_over: bool) -> Source | None:
+        """See to it that nobody else feeds a stream, or refuse; tell what an owner that stops has left."""
+        state, source = await self._finished(stream_id)
         if state is None or not state.is_feeding:
-            return
+            return source
         if not take_over and state.silent_s < SILENT_S:
             raise AlreadyExists(
                 f"stream {stream_id!r} has a publisher already: disconnect it first, or ask to take over",
@@ -96,12 +97,17 @@ class Admission:
             )
         if ownership := self._owners.find(stream_id):
             await self._owners.release(ownership, taken_over())
+        return None
 
-    async def _finished(self, stream_id: str) -> Beat | None:
-        """Ask for the owner's state, once the last media of a publisher that has gone are announced."""
+    async def _finished(self, stream_id: str) -> tuple[Beat | None, Source | None]:
+        """Ask for the owner's state, once the last media of a publisher that has gone are announced.
+
+        Tells also what its source holds, if it left that to the next owner.
+        """
         deadline = asyncio.get_running_loop().time() + _FINISH_S
         state = await self._owners.state(stream_id)
+        source = state.source if state else None
         while state and state.is_finishing and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(_ASK_AGAIN_S)
             state = await self._owners.state(stream_id)
-        return state
+        return state, source

@@ -17,6 +17,7 @@ from chassis.lifecycle import end_tasks
 from chassis.telemetry import STREAM, log
 from transcoder.domain.live_settings import Beat, LiveSettings
 from transcoder.domain.live_timeline import LiveEntry, fold
+from transcoder.domain.source import Source
 from transcoder.live.feed import Feed
 from transcoder.live.holding import hold
 from transcoder.live.ports import LiveBeats, LiveLedger, LiveSettingsSource, OpenedLive
@@ -53,6 +54,7 @@ class Ownership:
         self._appends_count = 0
         self._feed: Feed | None = None
         self._protocol = ""
+        self._source: Source | None = None
         self._loss: WeirError | None = None
         self._lost = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -76,16 +78,21 @@ class Ownership:
             protocol=self._protocol if feeding else "",
             silent_s=self._feed.silent_s if self._feed else 0.0,
             is_finishing=self.turn.locked() and not feeding,
+            source=self._source,
         )
 
     def join(self, protocol: str, feed: Feed) -> None:
         """Take a publisher down."""
-        self._protocol, self._feed = protocol, feed
+        self._protocol, self._feed, self._source = protocol, feed, None
 
     def leave(self, feed: Feed) -> None:
         """Take down that a publisher has gone, unless another one is there already."""
         if self._feed is feed:
             self._feed = None
+
+    def leave_source(self, source: Source) -> None:
+        """Take down what the source holds that is left to whoever pulls it next."""
+        self._source = source
 
     @property
     def is_stopped(self) -> bool:

@@ -17,6 +17,7 @@ from transcoder.domain.encoding import EncodeError
 from transcoder.domain.live_plan import LivePlan, plan_live
 from transcoder.domain.live_speed import LiveProgress, should_drop_top_rung
 from transcoder.domain.live_timeline import begin_run
+from transcoder.domain.source import Source
 from transcoder.live.announcing import Announcer
 from transcoder.live.closing import Closing
 from transcoder.live.feed import Feed
@@ -58,10 +59,19 @@ Running = set["LiveSession"]
 class LiveSession:
     """See `ingest.publication.Session`."""
 
-    def __init__(
-        self, ports: Ports, rules: SessionRules, ownership: Ownership, protocol: str, running: Running
+    def __init__(  # noqa: PLR0917 - each is a different thing
+        self,
+        ports: Ports,
+        rules: SessionRules,
+        ownership: Ownership,
+        protocol: str,
+        running: Running,
+        source: Source | None = None,
     ) -> None:
-        """Begin a session; it is among `running` from `run` on, until all is announced."""
+        """Begin a session; it is among `running` from `run` on, until all is announced.
+
+        What is pulled is not looked into if its `source` is known from an owner that has stopped.
+        """
         self._ports = ports
         self._rules = rules
         self._ownership = ownership
@@ -71,6 +81,7 @@ class LiveSession:
         self._handed_over = False
         self._recovery: asyncio.Task[None] | None = None
         self._running = running
+        self._source = source
         self.announced_s = 0.0
         ownership.join(protocol, self._feed)
 
@@ -88,6 +99,10 @@ class LiveSession:
         self._filling = asyncio.create_task(self._feed.fill(pieces, silence_s=self._rules.silence_s))
         try:
             await asyncio.wait((self._work, self._filling), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if self._source and self._ownership.settings.is_pulled:
+                self._ownership.leave_source(self._source)
+            raise
         finally:
             self._end_feed()
             await end_task(self._filling, patience_s=CLEAN_UP_S)
@@ -134,9 +149,10 @@ class LiveSession:
                 raise Unavailable("the encoder failed: connect again", reason="ENCODER_FAILED") from error
 
     async def _encode(self, demuxer: str) -> None:
-        head = await read_head(self._feed, self._ports.probe, demuxer)
+        head = await self._head(demuxer)
         if head is None:
             return
+        self._source = head.source
         settings = self._ownership.settings
         plan = plan_live(
             head.source,
@@ -152,6 +168,13 @@ class LiveSession:
         await closing.close(self._ownership)  # what a run has left that died with its owner
         await self._announce(plan, head)
         await closing.close(self._ownership)
+
+    async def _head(self, demuxer: str) -> Head | None:
+        """Look into what comes, unless it is known what that is; None if nothing comes at all."""
+        if self._source is None or self._source.demuxer != demuxer:
+            return await read_head(self._feed, self._ports.probe, demuxer)
+        data = await self._feed.take()
+        return Head(data=data, source=self._source) if data else None
 
     async def _announce(self, plan: LivePlan, head: Head) -> None:
         now = self._feed.first_time or self._ports.clock()
