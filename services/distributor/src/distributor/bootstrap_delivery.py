@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chassis.lifecycle import Stopping, end_tasks
-from chassis.storage import ObjectStore
 from chassis.telemetry import log
-from chassis.tls import Certificates
 from distributor.adapters.cdn import CdnClient
-from distributor.adapters.dead_letters import NatsDeadLetters
 from distributor.adapters.edges import KnownEdges
 from distributor.adapters.freight import FreightStore
 from distributor.adapters.gateway_client import GatewayCarrier
+from distributor.adapters.roster import NatsRoster
+from distributor.bootstrap_ground import Ground
 from distributor.config import DistributorConfig
 from distributor.deliveries import Deliveries, singly
 from distributor.domain.delivery import EdgeKind
-from distributor.ports import LedgerReader, Roster
 from distributor.service_deliver import Shipping
 from distributor.service_pathways import Pathways
 from distributor.service_push import Pushing
@@ -47,66 +45,73 @@ class DeliveryRoom:
     pathways: Pathways
 
 
-def build_desk(
-    config: DistributorConfig,
-    objects: ObjectStore,
-    letters: NatsDeadLetters,
-    tls: Certificates | None,
-    now: Callable[[], float],
-) -> Desk:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Who watches what, and the other distributors, which know this one by `name`."""
+
+    name: str
+    roster: NatsRoster
+    viewers: Viewers
+    streams: Streams
+    watches: Watches
+
+
+def build_desk(ground: Ground) -> Desk:
     """Build the desk."""
-    store = FreightStore(objects, limit_bytes=config.delivery_memory_bytes)
-    gateways = GatewayCarrier(store, tls)
-    cdn = CdnClient(store, config.cdns, now)
+    config = ground.config
+    store = FreightStore(ground.objects, limit_bytes=config.delivery_memory_bytes)
+    gateways = GatewayCarrier(store, ground.tls)
+    cdn = CdnClient(store, config.cdns, ground.seconds)
     carriers = {
         EdgeKind.GATEWAY: gateways.carry,
         EdgeKind.PUT: singly(cdn.put),
         EdgeKind.PREFETCH: singly(cdn.prefetch),
     }
     deliveries = Deliveries(
-        carriers, letters, workers_count=config.delivery_workers, limit_count=config.delivery_queue_count
+        carriers,
+        ground.letters,
+        workers_count=config.delivery_workers,
+        limit_count=config.delivery_queue_count,
     )
     return Desk(deliveries=deliveries, gateways=gateways, cdn=cdn)
 
 
-def build_delivery(
-    config: DistributorConfig,
-    desk: Desk,
-    *,
-    name: str,
-    roster: Roster,
-    viewers: Viewers,
-    streams: Streams,
-    watches: Watches,
-    reader: LedgerReader,
-    now: Callable[[], float],
-) -> DeliveryRoom:
-    """Build everything around the desk; `name` is this distributor's in the roster."""
-    edges = KnownEdges(viewers, config.cdns)
+def build_delivery(ground: Ground, desk: Desk, around: Surroundings) -> DeliveryRoom:
+    """Build everything around the desk."""
+    config = ground.config
+    edges = KnownEdges(around.viewers, config.cdns)
     return DeliveryRoom(
         desk=desk,
-        shipping=Shipping(
-            streams=streams,
-            reader=reader,
-            viewers=viewers,
-            edges=edges,
-            desk=desk.deliveries,
-            profiles=config.delivery_profiles,
-            now=now,
-        ),
-        pushing=Pushing(
-            name=name,
-            roster=roster,
-            viewers=viewers,
-            streams=streams,
-            watches=watches,
-            reader=reader,
-            edges=edges,
-            desk=desk.deliveries,
-            purger=desk.cdn,
-            profiles=config.delivery_profiles,
-        ),
+        shipping=_shipping(ground, desk, around, edges),
+        pushing=_pushing(ground, desk, around, edges),
         pathways=Pathways(config.pathways, desk.cdn, interval_s=config.pathway_check_interval_s),
+    )
+
+
+def _shipping(ground: Ground, desk: Desk, around: Surroundings, edges: KnownEdges) -> Shipping:
+    return Shipping(
+        streams=around.streams,
+        reader=ground.store,
+        viewers=around.viewers,
+        edges=edges,
+        desk=desk.deliveries,
+        profiles=ground.config.delivery_profiles,
+        now=ground.seconds,
+    )
+
+
+def _pushing(ground: Ground, desk: Desk, around: Surroundings, edges: KnownEdges) -> Pushing:
+    return Pushing(
+        name=around.name,
+        roster=around.roster,
+        viewers=around.viewers,
+        streams=around.streams,
+        watches=around.watches,
+        reader=ground.store,
+        edges=edges,
+        desk=desk.deliveries,
+        purger=desk.cdn,
+        profiles=ground.config.delivery_profiles,
     )
 
 
