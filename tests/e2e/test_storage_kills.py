@@ -92,6 +92,7 @@ def test_live_outlives_half_a_minute_without_storage(
         watches.wait_alike(ON_S, ended=True)
     pid = live.stack.kill("hls-gateway")  # what is read now comes from storage
     live.stack.wait_restarted("hls-gateway", pid)
+    live.stack.wait_healthy()  # to Envoy, too
     for path in playlists:
         segments = live.segments(path)
         assert len(segments) > AWAY_S / SEGMENT_S
