@@ -32,6 +32,7 @@ from transcoder.service_jobs import TranscodeWish
 
 ACK_WAIT_S = 1.0
 END_S = 60.0
+POLL_S = 0.3
 LIVES_AT_A_TIME = 16
 DRIVERS = 8
 
@@ -115,7 +116,7 @@ def a_wish(recording_id: str, container: Container = Container.CMAF) -> Transcod
 async def _until_ended(world: World, recording_id: str) -> None:
     async with asyncio.timeout(END_S):
         while not await _has_ended(world, recording_id):  # noqa: ASYNC110 - polled, as clients do
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(POLL_S)
 
 
 async def _has_ended(world: World, recording_id: str) -> bool:
@@ -126,14 +127,14 @@ async def _has_ended(world: World, recording_id: str) -> bool:
 async def _until_queue_is_empty(world: World) -> None:
     async with asyncio.timeout(END_S):
         while (counts := await world.stores.queue.count()).waiting_count + counts.running_count:  # noqa: ASYNC110 - polled
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(POLL_S)
 
 
 async def _until_forgotten(world: World, job_id: str) -> None:
     """Who died right behind a job's end left that to the job's own task, which comes back."""
     async with asyncio.timeout(END_S):
         while await _is_remembered(world, job_id):  # noqa: ASYNC110 - polled
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(POLL_S)
 
 
 async def _is_remembered(world: World, job_id: str) -> bool:

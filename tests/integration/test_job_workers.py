@@ -78,7 +78,7 @@ class House:
         async def are_worked_on() -> bool:
             return {claim.task for claim in await self.claims() if claim.attempt} >= set(tasks)
 
-        await until(are_worked_on, timeout_s=30)
+        await until(are_worked_on, timeout_s=30, every_s=0.1)
         return await self.claims()
 
     async def wait_for_rest(self, *, timeout_s: float = 10.0) -> None:
@@ -122,11 +122,11 @@ async def house(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[House]
 
 @pytest.fixture
 async def client(house: House, tmp_path: Path) -> AsyncIterator[Transcoder]:
-    """A replica that takes no tasks, with a recording of 40 s: eight chunks and audio."""
+    """A replica that takes no tasks, with a recording of 20 s: five chunks and audio."""
     async with running_transcoder(
         house.nats_url, house.distributor, house.objects, transcode_workers=0
     ) as client:
-        await client.bring(small_film(tmp_path, seconds=40.0))
+        await client.bring(small_film(tmp_path, seconds=20.0))
         yield client
 
 
@@ -137,7 +137,7 @@ async def check_whole(client: Transcoder) -> pb.JobProgress:
     ledger = await client.ledger()
     assert ledger.has_ended
     counts = {name: len(ledger.segments(name)) for name in ledger.renditions}
-    assert counts == dict.fromkeys(("VeryLow", "thumbnails", "audio"), 11)
+    assert counts == dict.fromkeys(("VeryLow", "thumbnails", "audio"), 6)
     assert client.stored("streams/") == ledger.keys
     return job
 
@@ -151,7 +151,7 @@ async def test_two_processes_share_a_job(house: House, client: Transcoder) -> No
             workers.update(claim.worker for claim in await house.claims() if claim.worker)
             return len(workers) == 2
 
-        await until(are_both_at_work, timeout_s=30)
+        await until(are_both_at_work, timeout_s=30, every_s=0.1)
         await check_whole(client)
 
 
@@ -280,7 +280,7 @@ async def test_a_task_that_kills_its_process_does_so_only_so_often(house: House,
 
     for _ in range(8):
         async with house.processes(1, transcode_workers=1, transcode_max_attempts=2) as [(_, process)]:
-            ended = asyncio.create_task(until(has_ended, timeout_s=30))
+            ended = asyncio.create_task(until(has_ended, timeout_s=30, every_s=0.1))
             died = asyncio.create_task(process.wait())
             await asyncio.wait((ended, died), return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()

@@ -242,18 +242,21 @@ async def test_the_first_segment_plays_long_before_the_end(transcoder: Transcode
     assert set(ledger.renditions) == {"VeryLow", "thumbnails", "audio"}
     assert not ledger.has_ended
     assert len(ledger.segments("VeryLow")) >= 1
-    await transcoder.finish()
 
 
 async def test_a_queue_that_is_used_shows_it(transcoder: Transcoder, tmp_path: Path) -> None:
     await transcoder.bring(small_film(tmp_path, seconds=40.0))
     await transcoder.start()
     waiting, running = 0, 0
-    async with asyncio.timeout(30):
-        while (await transcoder.progress()).state in {pb.JobProgress.QUEUED, pb.JobProgress.RUNNING}:
-            answer = await transcoder.jobs.GetProgress(pb.GetProgressRequest(recording_id="film"))
-            waiting = max(waiting, answer.queue_stats.waiting_tasks_count)
-            running = max(running, answer.queue_stats.running_tasks_count)
+
+    async def has_been_seen() -> bool:
+        nonlocal waiting, running
+        answer = await transcoder.jobs.GetProgress(pb.GetProgressRequest(recording_id="film"))
+        waiting = max(waiting, answer.queue_stats.waiting_tasks_count)
+        running = max(running, answer.queue_stats.running_tasks_count)
+        return bool(answer.is_complete) or (waiting >= 1 and running == 2)
+
+    await until(has_been_seen, timeout_s=30)
     assert waiting >= 1
     assert running == 2
 

@@ -286,7 +286,7 @@ async def test_what_is_no_source_is_refused_with_the_probes_words(
 
 async def test_a_huge_picture_is_refused(transcoder: Transcoder, tmp_path: Path) -> None:
     huge = tmp_path / "huge.mp4"
-    lavfi = ("-f", "lavfi", "-i", "color=s=8192x8192:r=1:d=1", "-c:v", "libx264", "-preset", "ultrafast")
+    lavfi = ("-f", "lavfi", "-i", "color=s=8192x4320:r=1:d=1", "-c:v", "libx264", "-preset", "ultrafast")
     run_ffmpeg(*lavfi, "-pix_fmt", "yuv420p", str(huge))
     await transcoder.create()
     error = await refusal(transcoder.upload(huge.read_bytes()))
@@ -346,7 +346,7 @@ def resident_bytes(pid: int) -> int:
 
 
 async def test_memory_stays_flat_under_a_large_upload(nats_server: NatsServer, tmp_path: Path) -> None:
-    """300 MB pass through, faster than they are stored; a process that kept them would be seen at once."""
+    """200 MB pass through, faster than they are stored; a process that kept them would be seen at once."""
     piece = pb.UploadSourceRequest(body=httpbody_pb2.HttpBody(data=bytes(256 * 1024)))
     async with (
         running_distributor(nats_server.url) as distributor,
@@ -358,7 +358,7 @@ async def test_memory_stays_flat_under_a_large_upload(nats_server: NatsServer, t
         call = transcoder.recordings.UploadSource()
         await call.write(pb.UploadSourceRequest(recording_id="film"))
         before, most = resident_bytes(process.pid), 0
-        for _ in range(1200):
+        for _ in range(800):
             await call.write(piece)
             most = max(most, resident_bytes(process.pid))
         await call.write(pb.UploadSourceRequest(last=True))

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +117,21 @@ def draw(picture: Picture, number: int) -> bytes:
 
 def play(sound: Sound) -> array[int]:
     """Make the samples, interleaved; the beeps last BEEP_S from each whole second on."""
-    hertz = SINE_HZ if sound.steady else BEEP_HZ
-    second = array("h")
-    for number in range(sound.sample_rate):
-        audible = sound.steady or number < BEEP_S * sound.sample_rate
-        value = round(LOUD * math.sin(2 * math.pi * hertz * number / sound.sample_rate)) if audible else 0
-        second.extend([value] * sound.channels)
+    second = array("h", _play_second(sound.sample_rate, sound.channels, steady=sound.steady))
     whole = math.ceil(sound.seconds)
     return (second * whole)[: round(sound.seconds * sound.sample_rate) * sound.channels]
+
+
+@cache
+def _play_second(sample_rate: int, channels: int, *, steady: bool) -> tuple[int, ...]:
+    """Make the samples of one second; all seconds are alike."""
+    hertz = SINE_HZ if steady else BEEP_HZ
+    samples: list[int] = []
+    for number in range(sample_rate):
+        audible = steady or number < BEEP_S * sample_rate
+        value = round(LOUD * math.sin(2 * math.pi * hertz * number / sample_rate)) if audible else 0
+        samples += [value] * channels
+    return tuple(samples)
 
 
 @dataclass(frozen=True, slots=True)

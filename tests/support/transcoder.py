@@ -8,7 +8,9 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from google.api import httpbody_pb2
@@ -82,7 +84,7 @@ class Transcoder:
         async def has_ended() -> bool:
             return (await self.progress(recording_id)).state in ENDED
 
-        await until(has_ended, timeout_s=timeout_s)
+        await until(has_ended, timeout_s=timeout_s, every_s=0.1)
         return await self.progress(recording_id)
 
     async def ledger(self, recording_id: str = "film") -> Ledger:
@@ -104,11 +106,13 @@ class Transcoder:
         return (self.objects / key).read_bytes()
 
 
-async def until(holds: Callable[[], Awaitable[bool]], *, timeout_s: float = 10.0) -> None:
-    """Wait until something holds that nobody announces."""
+async def until(
+    holds: Callable[[], Awaitable[bool]], *, timeout_s: float = 10.0, every_s: float = 0.02
+) -> None:
+    """Wait until something holds that nobody announces; look seldom where looking costs much."""
     async with asyncio.timeout(timeout_s):
         while not await holds():  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every_s)
 
 
 class Ledger:
@@ -164,9 +168,18 @@ def small_film(
     folder: Path, *, seconds: float = 12.0, picture: bool = True, sound: bool = True, name: str = "film.mp4"
 ) -> Path:
     """Make a source that takes a second to transcode; 12 s are four segments in three chunks."""
+    path = folder / name
+    path.write_bytes(_small_film(seconds, path.suffix, picture=picture, sound=sound))
+    return path
+
+
+@cache
+def _small_film(seconds: float, suffix: str, *, picture: bool, sound: bool) -> bytes:
+    """Make it once per process: many tests want the same."""
     small = Picture(width=160, height=90, count=round(seconds * 30))
     media = Media(picture=small if picture else None, sound=Sound(seconds=seconds) if sound else None)
-    return make_media(folder / name, media)
+    with TemporaryDirectory() as folder:
+        return make_media(Path(folder, "film").with_suffix(suffix), media).read_bytes()
 
 
 def settings_for(nats_url: str, distributor_address: str, objects: Path, **settings: Any) -> dict[str, Any]:
