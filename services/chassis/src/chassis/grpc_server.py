@@ -70,7 +70,7 @@ async def serve(
         address: host:port to listen on; port 0 takes a free one.
         register: Adds the servicers.
         services: Their full names, for health and reflection.
-        described: Full names of services that others serve, for reflection alone; their stubs must be loaded.
+        described: Those of services elsewhere, for reflection alone; their stubs must be loaded.
         grace_s: How long calls in flight may go on when the server stops.
         drain_s: How long to answer NOT_SERVING before new calls are refused, so that clients move on.
         tls: What to show; callers must show a certificate of the same authority. None: not encrypted.
@@ -81,22 +81,27 @@ async def serve(
     """
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=SERVER_OPTIONS)
     register(server)
-    health_servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    known = (*services, *described, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(known, server)
-    port = _listen(server, address, tls)
-    state = Health(health_servicer, services)
-    await health_servicer.set(ALIVE, health_pb2.HealthCheckResponse.SERVING)
+    names = (*services, *described, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer := health.aio.HealthServicer(), server)
+    await servicer.set(ALIVE, health_pb2.HealthCheckResponse.SERVING)
+    port, state = _listen(server, address, tls), Health(servicer, services)
+    async with _probed(health_address, servicer), _running(server, state, drain_s, grace_s):
+        yield state, port
+
+
+@asynccontextmanager
+async def _running(
+    server: grpc.aio.Server, state: Health, drain_s: float, grace_s: float
+) -> AsyncIterator[None]:
     await state.set_serving(True)
-    async with _probed(health_address, health_servicer):
-        await server.start()
-        try:
-            yield state, port
-        finally:
-            await state.set_serving(False)
-            await asyncio.sleep(drain_s)
-            await server.stop(grace_s)
+    await server.start()
+    try:
+        yield
+    finally:
+        await state.set_serving(False)
+        await asyncio.sleep(drain_s)
+        await server.stop(grace_s)
 
 
 def _listen(server: grpc.aio.Server, address: str, tls: Certificates | None) -> int:

@@ -1,38 +1,40 @@
 """NATS as Weir uses it.
 
-A connection that outlives its servers, streams and buckets made on first use, and a key-value bucket whose
-writes say what they expect to find.
+Streams and buckets made on first use, and a key-value bucket whose writes say what they expect to find.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import nats.errors
-import stamina
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js import errors as js_errors
 from nats.js import kv as js_kv
 
-from chassis.config import ServiceConfig
-from chassis.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from chassis.errors import AlreadyExists, Conflict, NotFound
 from chassis.layout import news_subject
-from chassis.lifecycle import end_tasks
-from chassis.telemetry import log
-from chassis.tls import Certificates
+from chassis.nats_connection import connect
+from chassis.nats_retry import HICCUPS, RETRY_S, persist
 
-Result = TypeVar("Result")
+__all__ = [
+    "REQUEST_TIMEOUT_S",
+    "RETRY_S",
+    "KeyValue",
+    "Value",
+    "connect",
+    "ensure_bucket",
+    "ensure_stream",
+    "jetstream",
+    "persist",
+]
 
 REQUEST_TIMEOUT_S = 1.0
-# While three servers elect a leader, 4 to 9 s, they do not answer: retry for longer than that.
-RETRY_S = 20.0
 _WRONG_LAST_SEQUENCE = 10071  # err_code of nats-server
 # Headers by which a bucket's message says that its key has no value: written by a client, or on expiry.
 _OPERATION = "KV-Operation"
@@ -40,73 +42,6 @@ _MARKER = "Nats-Marker-Reason"
 _LIST_BATCH = 256
 _LIST_IDLE_S = 30.0  # a reader that died is forgotten after so long
 _WATCH_POLL_S = 1.0  # how soon a watch sees that its connection is another one
-HICCUPS = (
-    TimeoutError,  # of asyncio as well as of the client: it raises now one, now the other
-    nats.errors.NoRespondersError,
-    nats.errors.ConnectionReconnectingError,
-    nats.errors.OutboundBufferLimitError,  # what is sent while it connects again has a bound
-    js_errors.NoStreamResponseError,
-    js_errors.ServiceUnavailableError,
-)
-# err_codes of a cluster that is not of one mind yet: who leads is changing (10007, 10009), the server of an
-# only copy is away (10118, 10119), a first attempt or another write is being agreed upon (10158, 10164).
-_UNDECIDED = frozenset({10007, 10009, 10118, 10119, 10158, 10164})
-
-
-@asynccontextmanager
-async def connect(
-    config: ServiceConfig, *, name: str, tls: Certificates | None = None
-) -> AsyncIterator[Client]:
-    """Connect to NATS, and keep connecting for as long as the block lasts.
-
-    Raises:
-        Unavailable: No server answered within `nats_connect_timeout_s`.
-    """
-    client = Client()
-    try:
-        await _connect(client, config, name, tls)
-        yield client
-    finally:
-        await client.close()
-
-
-async def _connect(client: Client, config: ServiceConfig, name: str, tls: Certificates | None) -> None:
-    connecting = client.connect(
-        config.nats_url.split(","),
-        name=name,
-        allow_reconnect=True,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,  # type: ignore[arg-type] # annotated int, used as a float
-        ping_interval=2,  # 120 by default: a frozen server would go unnoticed for minutes
-        error_cb=_log_error,
-        disconnected_cb=partial(_log_disconnected, client),
-        reconnected_cb=_log_reconnected,
-        tls=tls.client_context() if tls else None,
-        tls_handshake_first=tls is not None,  # else whoever stands between could talk us out of it
-    )
-    try:
-        await _within(config.nats_connect_timeout_s, connecting)
-    except (TimeoutError, OSError, nats.errors.Error) as error:
-        raise Unavailable(f"no NATS server answered at {config.nats_url}", reason="NATS_AWAY") from error
-
-
-async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
-    """Wait for work that may forget a cancellation, and has ended when this returns or raises.
-
-    A client that is refused in the very moment in which it is cancelled tries again, as if nothing had been
-    said: `asyncio.timeout`, which says it once, would then wait for ever.
-
-    Raises:
-        TimeoutError: It took longer than `limit_s`.
-    """
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.wait([task], timeout=limit_s)
-        if not task.done():
-            raise TimeoutError
-        task.result()
-    finally:
-        await end_tasks(task)
 
 
 def jetstream(client: Client) -> JetStreamContext:
@@ -156,44 +91,6 @@ async def ensure_bucket(
     # `get` asks the leader: another replica may not know yet what was just written.
     leader = js_kv.KeyValue(bucket, f"KV_{bucket}", f"$KV.{bucket}.", js, direct=False)
     return KeyValue(client, bucket, leader)
-
-
-async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:
-    """Repeat an operation through an election or a restart of NATS; only for what may safely happen twice.
-
-    Args:
-        operation: Is given the number of its attempt, from 1.
-
-    Raises:
-        Unavailable: NATS did not answer for RETRY_S.
-    """
-    try:
-        return await operation(1)  # nearly always: a retry loop costs more than the request
-    except _FAILURES as error:
-        if not _passes(error):
-            raise
-        log.debug("nats hiccup", error=repr(error))
-    try:
-        async for attempt in stamina.retry_context(
-            on=_passes, timeout=RETRY_S, attempts=None, wait_initial=0.05, wait_max=0.5
-        ):
-            with attempt:
-                return await operation(attempt.num + 1)
-    except _FAILURES as error:
-        if not _passes(error):
-            raise
-        raise Unavailable("NATS does not answer", reason="NATS_AWAY", retry_delay_s=1.0) from error
-    raise AssertionError("a retry loop ends with a result or an error")
-
-
-_FAILURES = (*HICCUPS, js_errors.APIError)
-
-
-def _passes(error: Exception) -> bool:
-    """Whether a failure is one that another attempt may not meet."""
-    if isinstance(error, HICCUPS):
-        return True
-    return isinstance(error, js_errors.APIError) and error.err_code in _UNDECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,16 +273,3 @@ def _value(entry: js_kv.KeyValue.Entry) -> Value:
 
 def _is_deletion(message: Msg) -> bool:
     return bool(message.headers and (_OPERATION in message.headers or _MARKER in message.headers))
-
-
-async def _log_error(error: Exception) -> None:
-    log.warning("nats error", error=repr(error))
-
-
-async def _log_disconnected(client: Client) -> None:
-    if not client.is_closed:  # else we are going ourselves
-        log.warning("nats disconnected")
-
-
-async def _log_reconnected() -> None:
-    log.info("nats reconnected")
