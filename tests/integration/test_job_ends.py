@@ -50,6 +50,10 @@ class World:
     async def complete_job(self) -> Ledger:
         """Start a job, and do all of its tasks."""
         await self.process.jobs.start(WISH)
+        return await self.do_tasks()
+
+    async def do_tasks(self) -> Ledger:
+        """Do all tasks of the job."""
         while not (await self.job()).has_ended:
             for lane in LANES:
                 if delivery := await self.stores.queue.take(lane, wait_s=0.05):
@@ -102,6 +106,23 @@ async def world(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[World]
         await stores.recordings.create(a_recording(state=RecordingState.READY, source=source))
         process = build_mortal(stores, channel, Fuse())
         yield World(stores=stores, channel=channel, distributor=distributor, process=process)
+
+
+async def test_a_job_that_was_planned_with_long_last_chunks_goes_on_with_them(world: World) -> None:
+    probe_key = a_stored_source().probe_key
+    await world.stores.media.delete([probe_key])
+    await world.stores.probes.put(probe_key, a_source(seconds=40.0))
+    job = await world.process.jobs.start(WISH)
+    plan = replace(await world.stores.outputs.get_plan(job.job_id), tapers=False)
+    await world.stores.outputs.put_plan(job.job_id, plan)
+    kept = await world.stores.jobs.get("film")
+    assert kept
+    assert len(plan.chunks) < job.chunk_count
+    await world.stores.jobs.put(replace(kept.value, chunk_count=len(plan.chunks)), kept.revision)
+    ledger = await world.do_tasks()
+    assert ledger.has_ended
+    assert all(len(ledger.segments(name)) == job.segment_count for name in ledger.renditions)
+    assert await world.stored() == ledger.keys
 
 
 async def test_a_job_that_is_cancelled_before_it_begins_leaves_the_stream_that_plays(world: World) -> None:
