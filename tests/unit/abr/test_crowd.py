@@ -29,7 +29,8 @@ def test_the_idle_are_forgotten() -> None:
     fresh.heard_s = NOW_S + 50
     crowd.add(idle)
     crowd.add(fresh)
-    assert crowd.expire(NOW_S + 61) == 1
+    gone = viewer(viewer_id="gone")  # was forgotten meanwhile
+    assert crowd.expire([gone, idle, fresh], NOW_S + 61) == 1
     assert list(crowd) == [fresh]
     assert crowd.of_stream("film") == {}
 

@@ -188,4 +188,4 @@ async def _save_urgent(room: Room) -> None:
 async def _expire(room: Room) -> None:
     while True:
         await asyncio.sleep(EXPIRE_INTERVAL_S)
-        room.viewers.expire()
+        await room.viewers.expire()

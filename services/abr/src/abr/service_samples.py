@@ -56,7 +56,8 @@ class Intake:
             rows: Places among the sessions, and what was measured.
         """
         streams = {stream_id: await self._stream(stream_id) for stream_id in {one for one, _ in sessions}}
-        viewers = [self._newest(streams[stream_id], viewer_id) for stream_id, viewer_id in sessions]
+        await asyncio.sleep(0)  # to read them took as long as a turn does
+        viewers = self._viewers.newest(sessions, streams)
         left, count = iter(rows), 0
         while turn := tuple(islice(left, TURN_COUNT)):
             now_s = self._now()
@@ -95,11 +96,6 @@ class Intake:
         except WeirError:
             return None
 
-    def _newest(self, stream: Stream | None, viewer_id: str) -> Viewer | None:
-        """Look up who is known here, unless another process may know more by now."""
-        viewer = self._viewers.known(stream, viewer_id) if stream else None
-        return viewer if viewer and self._viewers.is_newest(viewer) else None
-
     def _take(self, viewer: Viewer, row: Row, now_s: float) -> bool:
         counts = take(viewer, row, now_s)
         if viewer.undecided >= DUE:
@@ -113,11 +109,11 @@ class Intake:
     def _welcome(self, stream: Stream | None, viewer_id: str, row: Row, now_s: float) -> bool:
         if stream is None or not VIEWER_ID.fullmatch(viewer_id):
             return False
-        if viewer := self._newest(stream, viewer_id):
+        viewer = self._viewers.known(stream, viewer_id)
+        if viewer and self._viewers.is_newest(viewer):
             return self._take(viewer, row, now_s)
         if self._viewers.may_remember and len(self._waiting) < WAITING_COUNT:
             self._waiting.append((stream, viewer_id, row))
             self._filled.set()
             return True
-        viewer = self._viewers.known(stream, viewer_id) or self._viewers.begin(stream, viewer_id)
-        return self._take(viewer, row, now_s)
+        return self._take(viewer or self._viewers.begin(stream, viewer_id), row, now_s)

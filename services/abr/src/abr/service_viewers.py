@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from abr.domain.crowd import Crowd
 from abr.domain.snapshot import read_snapshot, times_s, write_snapshot
@@ -13,6 +13,8 @@ from abr.ports import Replicas, Snapshot, Snapshots
 
 BATCH_COUNT = 16
 """Viewers that are written before others get a turn."""
+SCAN_COUNT = 1_000
+"""Viewers that are looked at before others get a turn."""
 
 
 class Viewers:
@@ -63,8 +65,31 @@ class Viewers:
 
     def is_newest(self, viewer: Viewer) -> bool:
         """Whether nobody else can know more of it: it was just measured here, or we are alone since then."""
-        looked_s = max(viewer.sampled_s, viewer.checked_s)
-        return looked_s > min(self._now() - self._interval_s, self._replicas.heard_s)
+        return max(viewer.sampled_s, viewer.checked_s) > self._doubtful_s()
+
+    def newest(
+        self, sessions: Iterable[tuple[str, str]], streams: Mapping[str, Stream | None]
+    ) -> list[Viewer | None]:
+        """Look many up who are known here; None: nobody, or another process may know more by now.
+
+        Args:
+            sessions: Streams, and who watches them.
+            streams: Each of these streams; None: there is no such.
+        """
+        doubtful_s, found = self._doubtful_s(), []
+        crowds = {stream_id: self._crowd.of_stream(stream_id) for stream_id in streams}
+        for stream_id, viewer_id in sessions:
+            viewer, stream = crowds[stream_id].get(viewer_id), streams[stream_id]
+            if not viewer or not stream or max(viewer.sampled_s, viewer.checked_s) <= doubtful_s:
+                viewer = None
+            elif viewer.stream is not stream:
+                viewer.go_over(stream)
+            found.append(viewer)
+        return found
+
+    def _doubtful_s(self) -> float:
+        """Who was neither measured nor looked up since then may be known better by another process."""
+        return min(self._now() - self._interval_s, self._replicas.heard_s)
 
     async def find(self, stream: Stream, viewer_id: str) -> Viewer | None:
         """Look a viewer up here and outside: another process may have heard of it since we did."""
@@ -96,9 +121,11 @@ class Viewers:
         if viewer.current != viewer.saved_current:
             self._urgent.setdefault(viewer, self._now())
 
-    def expire(self) -> None:
+    async def expire(self) -> None:
         """Forget the idle."""
-        self._crowd.expire(self._now())
+        for turn in _batches(tuple(self._crowd), SCAN_COUNT):
+            self._crowd.expire(turn, self._now())
+            await asyncio.sleep(0)
 
     async def save(self, *, over_s: float = 0.0) -> None:
         """Save all who changed since they were saved, spread over a time, but who is saved meanwhile.
@@ -106,8 +133,11 @@ class Viewers:
         Who is measured by another process is saved by that one: it knows more.
         """
         latest_s = self._now() - over_s
-        changed = [viewer for viewer in self._crowd if viewer.heard_s > viewer.saved_s and viewer.is_ours]
-        batches = _batches(changed)
+        changed: list[Viewer] = []
+        for turn in _batches(tuple(self._crowd), SCAN_COUNT):
+            changed += [viewer for viewer in turn if viewer.heard_s > viewer.saved_s and viewer.is_ours]
+            await asyncio.sleep(0)
+        batches = _batches(changed, BATCH_COUNT)
         for batch in batches:
             await self._save([viewer for viewer in batch if viewer.saved_s <= latest_s])
             await asyncio.sleep(over_s / len(batches))
@@ -119,7 +149,8 @@ class Viewers:
         """
         oldest_s = self._now() - self._interval_s
         self._urgent = {viewer: since_s for viewer, since_s in self._urgent.items() if since_s > oldest_s}
-        for batch in _batches([viewer for viewer in self._urgent if viewer.is_measured and viewer.is_ours]):
+        urgent = [viewer for viewer in self._urgent if viewer.is_measured and viewer.is_ours]
+        for batch in _batches(urgent, BATCH_COUNT):
             if not await self._save([viewer for viewer in batch if viewer in self._urgent]):
                 return
 
@@ -156,5 +187,5 @@ class Viewers:
         return viewer
 
 
-def _batches(viewers: Sequence[Viewer]) -> Sequence[Sequence[Viewer]]:
-    return [viewers[at : at + BATCH_COUNT] for at in range(0, len(viewers), BATCH_COUNT)]
+def _batches(viewers: Sequence[Viewer], count: int) -> Sequence[Sequence[Viewer]]:
+    return [viewers[at : at + count] for at in range(0, len(viewers), count)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from abr.domain.viewer import Viewer
 
@@ -54,9 +54,9 @@ class Crowd:
         """Whether who was heard of then is forgotten by now."""
         return now_s - heard_s > self._idle_s
 
-    def expire(self, now_s: float) -> int:
-        """Forget the idle; how many they were."""
-        idle = [viewer for viewer in self if self.is_idle(viewer.heard_s, now_s)]
+    def expire(self, viewers: Iterable[Viewer], now_s: float) -> int:
+        """Forget the idle among some who were here a moment ago; how many they were."""
+        idle = [viewer for viewer in viewers if self.is_idle(viewer.heard_s, now_s) and self._holds(viewer)]
         for viewer in idle:
             self._remove(viewer)
         return len(idle)
@@ -67,6 +67,9 @@ class Crowd:
         )
         for viewer in others[: max(self._limit_count // _SHARE, 1)]:
             self._remove(viewer)
+
+    def _holds(self, viewer: Viewer) -> bool:
+        return self.get(viewer.stream.stream_id, viewer.viewer_id) is viewer
 
     def _remove(self, viewer: Viewer) -> None:
         stream_id = viewer.stream.stream_id
