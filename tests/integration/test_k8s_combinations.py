@@ -39,5 +39,14 @@ def test_a_cloud_unlike_others_is_combined_with_everything(tmp_path: Path) -> No
     assert _fully_combined(tmp_path / "k8s") == {CLOUDS[0], CLOUDS[1]}
 
 
+def test_a_component_that_others_speak_of_is_combined_with_everything(tmp_path: Path) -> None:
+    both = Combination("overlays/local", ("keda", "network-policies"))
+    assert both not in EVERY["overlays/local"]
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    component = tmp_path / "k8s" / "components" / "keda" / "kustomization.yaml"
+    component.write_text(component.read_text() + "  - target: {kind: NetworkPolicy}\n")
+    assert both in every_combination(tmp_path / "k8s")["overlays/local"]
+
+
 def _fully_combined(k8s: Path) -> set[str]:
     return {cloud for cloud in CLOUDS if f"overlays/local+{cloud}" in every_combination(k8s)}

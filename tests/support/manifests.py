@@ -39,7 +39,8 @@ COMBINATIONS = (
 )
 IN_CLOUDS = tuple(Combination("base", (cloud,)) for cloud in CLOUDS)
 _FREE = ("keda", "otel-collector", "cert")
-_BASES = {".": _FREE, "overlays/local": (*_FREE, "network-policies")}
+# What each base does not hold beside these.
+_BASES = {".": (), "overlays/local": ("network-policies",)}
 # In which clouds' components may differ and be alike all the same: comments, and where the objects are.
 _VARYING = re.compile(r"^#.*\n|(?<=WEIR_STORAGE_URL=)[\w:/-]+", re.MULTILINE)
 # kustomize holds little and makes much garbage: collected less often, it is done a fifth sooner.
@@ -49,23 +50,35 @@ _ENVIRONMENT = {**os.environ, "GOGC": "400"}
 def every_combination(k8s: Path = ROOT / "k8s") -> dict[str, tuple[Combination, ...]]:
     """Every base with every choice of components that it does not hold already; by base and storage.
 
-    Of clouds whose components are alike but for a URL, the first stands for all; the others are combined with
-    everything at once, in a group of their own.
+    Left out is what cannot come to anything else: of clouds whose components are alike but for a URL, the
+    first stands for all; and a component that meets no other is not tried with each choice of the others.
+    Both are combined with everything at once, in a group of their own.
     """
     kinds = _kinds_of_clouds(k8s)
     storages = ((), *((first,) for first, *_ in kinds))
-    groups = {
-        str(Combination(base, storage)): _choices(base, storage, optional)
-        for base, optional in _BASES.items()
-        for storage in storages
-    }
+    alike = [(cloud,) for _, *others in kinds for cloud in others]
+    groups: dict[str, tuple[Combination, ...]] = {}
+    at_once: list[Combination] = []
+    for base, own in _BASES.items():
+        alone = [name for name in own if _meets_nobody(k8s, name)]
+        optional = (*_FREE, *(name for name in own if name not in alone))
+        groups |= {str(Combination(base, one)): _choices(base, one, optional) for one in storages}
+        at_once += [Combination(base, (*one, *_FREE, *own)) for one in (*(storages if alone else ()), *alike)]
     groups["overlays/production"] = _choices("overlays/production", (), _FREE)
-    alike = [cloud for _, *others in kinds for cloud in others]
-    if alike:
-        groups["like others"] = tuple(
-            Combination(base, (cloud, *optional)) for base, optional in _BASES.items() for cloud in alike
-        )
-    return groups
+    return groups | ({"all at once": tuple(at_once)} if at_once else {})
+
+
+def _meets_nobody(k8s: Path, component: str) -> bool:
+    """Tell whether a component only adds objects, of kinds that no other file speaks of."""
+    folder = k8s / "components" / component
+    document = yaml.load((folder / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)
+    files = [folder / name for name in document.get("resources", ())]
+    if document.keys() - {"apiVersion", "kind", "resources"} or not all(file.is_file() for file in files):
+        return False
+    added = [yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader) for file in files]
+    kinds = {manifest["kind"] for manifests in added for manifest in manifests}
+    others = [file.read_text() for file in k8s.rglob("*.yaml") if folder not in file.parents]
+    return not any(kind in text for text in others for kind in kinds)
 
 
 def _kinds_of_clouds(k8s: Path) -> tuple[tuple[str, ...], ...]:
