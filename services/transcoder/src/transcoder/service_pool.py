@@ -41,9 +41,7 @@ class Pool:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work for as long as the block lasts; then give back what is not done."""
-        loops = [
-            asyncio.create_task(self._run_slot(slots)) for slots in self._slots for _ in range(slots.count)
-        ]
+        loops = [asyncio.create_task(self._fill(slots)) for slots in self._slots if slots.count]
         try:
             yield
         finally:
@@ -51,32 +49,38 @@ class Pool:
             await asyncio.gather(*(end_task(work, patience_s=CLEAN_UP_S) for work in self._busy))
             await asyncio.gather(*loops)
 
-    async def _run_slot(self, slots: Slots) -> None:
-        while not self._stopping:
-            try:
-                delivery = await self._take(slots.lanes)
-            except Exception:  # noqa: BLE001 - NATS may be away for long, and will be back
-                log.warning("no tasks can be taken", exc_info=True)
-                await asyncio.sleep(IDLE_WAIT_S)
-                continue
+    async def _fill(self, slots: Slots) -> None:
+        """Give each slot that is free the next task; one asks for all of them."""
+        free = asyncio.Semaphore(slots.count)
+        while True:
+            await free.acquire()
+            delivery = None if self._stopping else await self._take(slots.lanes)
+            if self._stopping:
+                if delivery:
+                    await delivery.retry()
+                return
             if delivery:
-                await self._handle(slots.handle, delivery)
+                self._begin(slots.handle, delivery).add_done_callback(lambda _work: free.release())
+            else:
+                free.release()
 
     async def _take(self, lanes: Sequence[Lane]) -> Delivery | None:
-        for lane in lanes if len(lanes) > 1 else ():
-            if delivery := await self._queue.take(lane, wait_s=0):
-                return delivery
-        return await self._queue.take(lanes[0], wait_s=IDLE_WAIT_S)
+        try:
+            for lane in lanes if len(lanes) > 1 else ():
+                if delivery := await self._queue.take(lane, wait_s=0):
+                    return delivery
+            return await self._queue.take(lanes[0], wait_s=IDLE_WAIT_S)
+        except Exception:  # noqa: BLE001 - NATS may be away for long, and will be back
+            log.warning("no tasks can be taken", exc_info=True)
+            await asyncio.sleep(IDLE_WAIT_S)
+            return None
 
-    async def _handle(self, handle: Handler, delivery: Delivery) -> None:
+    def _begin(self, handle: Handler, delivery: Delivery) -> asyncio.Task[None]:
         """Handle one delivery in a task of its own, which a stop can cancel without losing the delivery."""
-        if self._stopping:
-            await delivery.retry()
-            return
         work = asyncio.create_task(self._answer(handle, delivery))
         self._busy.add(work)
-        await asyncio.wait((work,))
-        self._busy.discard(work)
+        work.add_done_callback(self._busy.discard)
+        return work
 
     async def _answer(self, handle: Handler, delivery: Delivery) -> None:
         try:

@@ -14,7 +14,8 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-PIECE_BYTES = 1 << 18
+from transcoder.adapters.pipe_inbox import PipeInbox
+
 LAST_WORDS_BYTES = 4_000
 LAST_WORDS_LINES = 5
 
@@ -55,18 +56,21 @@ class FfmpegProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        readers: Sequence[asyncio.StreamReader],
+        inbox: PipeInbox,
+        output_count: int,
         limits: ProcessLimits,
+        *,
         on_progress: Callable[[Progress], None],
         feed: asyncio.StreamWriter | None = None,
     ) -> None:
-        """Take a process and the readers of its outputs, of its progress and of its stderr, in this order.
+        """Take a process, and what comes of its outputs, its progress and its stderr, numbered in this order.
 
         It is fed through its stdin, unless a `feed` of its own is given: then stdin takes commands.
         """
         self._process = process
         self._feed = feed or process.stdin
-        self._readers = readers
+        self._inbox = inbox
+        self._output_count = output_count
         self._limits = limits
         self._on_progress = on_progress
         self._progress = Progress()
@@ -88,22 +92,18 @@ class FfmpegProcess:
         Raises:
             FfmpegStalledError: Nothing came, and nothing was under way, for limits.stall_timeout_s.
         """
-        reads = {self._read(number) for number in range(len(self._readers))}
+        while piece := await self._take():
+            number, data = piece
+            if self._is_output(number, data):
+                yield number, data
+                self._deadline = self._next_deadline()  # the taker's time does not count
+
+    async def _take(self) -> tuple[int, bytes] | None:
         try:
-            while reads:
-                left_s = self._deadline - asyncio.get_running_loop().time()
-                done, reads = await asyncio.wait(reads, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    raise FfmpegStalledError(f"no output for {self._limits.stall_timeout_s:g} s")
-                for number, data in [read.result() for read in done]:
-                    if data:
-                        reads.add(self._read(number))
-                        if self._is_output(number, data):
-                            yield number, data
-                            self._deadline = self._next_deadline()  # the taker's time does not count
-        finally:
-            for read in reads:
-                read.cancel()
+            async with asyncio.timeout_at(self._deadline):
+                return await self._inbox.take()
+        except TimeoutError as error:
+            raise FfmpegStalledError(f"no output for {self._limits.stall_timeout_s:g} s") from error
 
     async def write(self, data: bytes) -> None:
         """Feed it; wait while it has enough. Once it takes no more, the bytes are dropped."""
@@ -146,17 +146,11 @@ class FfmpegProcess:
     def _next_deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._limits.stall_timeout_s
 
-    def _read(self, number: int) -> asyncio.Task[tuple[int, bytes]]:
-        async def read_piece() -> tuple[int, bytes]:
-            return number, await self._readers[number].read(PIECE_BYTES)
-
-        return asyncio.create_task(read_piece())
-
     def _is_output(self, number: int, data: bytes) -> bool:
         """Keep what is progress or stderr for ourselves."""
-        if number < len(self._readers) - 2:
+        if number < self._output_count:
             return True
-        if number == len(self._readers) - 1:
+        if number > self._output_count:
             self._stderr = (self._stderr + data)[-LAST_WORDS_BYTES:]
         else:
             self._follow(data)
@@ -215,14 +209,14 @@ async def run_ffmpeg(
         finally:
             pipes.close_far_ends()
         stack.push_async_callback(_reap, process)  # also if what follows is given up
-        readers = [asyncio.StreamReader(limit=PIECE_BYTES) for _ in pipes.files]
+        inbox = PipeInbox()
         feed = await _connect_feed(pipes.feed) if pipes.feed else None
-        ffmpeg = FfmpegProcess(process, readers, limits, on_progress, feed)
+        ffmpeg = FfmpegProcess(process, inbox, output_count, limits, on_progress=on_progress, feed=feed)
         stack.push_async_callback(ffmpeg.stop)
         _bound_memory(process.pid, limits.memory_bytes)
-        for file, reader in zip(pipes.files, readers, strict=True):
+        for number, file in enumerate(pipes.files):
             # the pipes are closed before ffmpeg is stopped, so that it cannot hang on writing to them
-            stack.callback(await _connect(file, reader))
+            stack.callback(await inbox.connect(number, file))
         yield ffmpeg
 
 
@@ -291,13 +285,6 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-async def _connect(file: BinaryIO, reader: asyncio.StreamReader) -> Callable[[], None]:
-    """Let a reader read from a pipe; return what ends that."""
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
-    return transport.close
 
 
 async def _connect_feed(file: BinaryIO) -> asyncio.StreamWriter:
