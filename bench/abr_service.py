@@ -1,14 +1,14 @@
 """What adaptation costs: samples by the thousand, one decision, and the answer to a player that asks.
 
 The abr service is a process of its own, with NATS and a distributor beside it, as in production. Its peer is
-a gRPC server that takes the same messages, parses them and does nothing: what is above it is ours. Rounds
-alternate. Both serve on one core, and everything else, the clients too, runs on the others, where there are
-any.
+a gRPC server that takes the same messages, parses them and does nothing: what is above it is ours. Both serve
+on one core, and everything else, the clients too, runs on the others, where there are any.
 
 Of samples, the CPU is measured that the kernel counts for the process, so that what else the machine does
-costs others. Of answers it is the time from a question to its answer, as a client of its own sees it
-(`bench/abr_load.py`): it asks at an even pace, whatever became of the questions before, over one channel, in
-bytes that are written beforehand, without garbage collection. Takes about 60 s.
+costs others, over a whole interval in which each viewer is saved once. Of answers it is the time from a
+question to its answer, as a client of its own sees it (`bench/abr_load.py`): it asks at an even pace, whatever
+became of the questions before, over one channel, in bytes that are written beforehand, without garbage
+collection; rounds alternate. Takes about two minutes.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ from support.abr import columns
 
 RATES_BPS = {"VeryLow": 500_000, "Low": 1_000_000, "Medium": 2_000_000, "High": 4_000_000}
 VIEWERS_COUNT = 4_000
-BATCH_COUNT, SAMPLES_S, ROUND_S, ROUNDS = 1_000, 20_000, 2.0, 3
+BATCH_COUNT, SAMPLES_S = 1_000, 20_000
+WARM_S, SAVING_S = 2.0, 10.0
+"""Until all viewers are known; and in how much each is saved once (the default WEIR_SNAPSHOT_INTERVAL_S)."""
 SEGMENT_S, PART_S = 2.0, 1 / 3
-QUESTIONS_S = 500
+QUESTIONS_S, ROUND_S, ROUNDS = 500, 2.0, 3
 CPU_BAR, DECISION_BAR_US, ANSWER_BAR_MS = 0.2, 200, 5.0
 MOST_STRETCH_RATIO = 1.5
 STREAM = "bench"
@@ -109,40 +111,41 @@ Make = Callable[[int], pb.ReportSamplesRequest]
 
 async def samples(servers: Sequence[Server], name: str, make: Make, *, bar: float | None = None) -> Row:
     """Send 20,000 samples per second; CPU seconds per 20,000 of the process that takes them."""
-    shares: dict[int, list[float]] = {server.pid: [] for server in servers}
-    took_s = 0.0
-    for number in range(ROUNDS + 1):
-        for server in servers:
-            requests = [make(index) for index in range(int(ROUND_S * SAMPLES_S / BATCH_COUNT))]
-            start = time.perf_counter()
-            share = await cpu_share(server, send(server.stub, requests))
-            took_s += time.perf_counter() - start
-            if number:  # the first round makes the viewers known
-                shares[server.pid].append(share)
-    tell_stretch(name, took_s, (ROUNDS + 1) * len(servers))
-    ours, theirs = (statistics.median(shares[server.pid]) for server in servers)
+    shares = []
+    for server in servers:
+        await send(server.stub, made(make, WARM_S))
+        requests = made(make, SAVING_S)
+        start = time.perf_counter()
+        shares.append(await cpu_share(server, send(server.stub, requests)))
+        tell_stretch(name, time.perf_counter() - start)
+    ours, theirs = shares
     return Row(f"{name}, {SAMPLES_S:,}/s", "of a core", ours, theirs, bar)
 
 
-def tell_stretch(name: str, took_s: float, rounds: int) -> None:
+def made(make: Make, duration_s: float) -> Sequence[pb.ReportSamplesRequest]:
+    """Make what is sent in so much time."""
+    return [make(index) for index in range(int(duration_s * SAMPLES_S / BATCH_COUNT))]
+
+
+def tell_stretch(name: str, took_s: float) -> None:
     """Say so where the machine was too busy: what goes by the clock, saving, then counts more than once."""
-    ratio = took_s / (rounds * ROUND_S)
+    ratio = took_s / SAVING_S
     if ratio > MOST_STRETCH_RATIO:
-        print(f"{name}: rounds took {ratio:.1f} times as long as they should, so that too much is counted")
+        print(f"{name}: took {ratio:.1f} times as long as it should, so that too much is counted")
 
 
 async def cpu_share(server: Server, work: Awaitable[None]) -> float:
-    """Of a core, what a process would take if the samples of a round came in their time.
+    """Of a core, what a process would take if the samples came in their time.
 
     On a machine that is busy with other things they come later.
     """
     cpu_s = cpu_seconds(server.pid)
     await work
-    return (cpu_seconds(server.pid) - cpu_s) / ROUND_S
+    return (cpu_seconds(server.pid) - cpu_s) / SAVING_S
 
 
 async def send(stub: Any, requests: Sequence[pb.ReportSamplesRequest]) -> None:
-    """Stream batches at an even pace for one round, made beforehand: cores may share what they have."""
+    """Stream batches at an even pace, made beforehand: cores may share what they have."""
 
     async def batches() -> AsyncIterator[pb.ReportSamplesRequest]:
         start = time.perf_counter()
@@ -151,7 +154,7 @@ async def send(stub: Any, requests: Sequence[pb.ReportSamplesRequest]) -> None:
             await asyncio.sleep(start + (number + 1) * BATCH_COUNT / SAMPLES_S - time.perf_counter())
 
     answer = await stub.ReportSamples(batches())
-    if answer.accepted_count != int(ROUND_S * SAMPLES_S):
+    if answer.accepted_count != len(requests) * BATCH_COUNT:
         raise RuntimeError(f"samples were dropped: {answer}")
 
 
