@@ -6,9 +6,9 @@ on one core, and everything else, the clients too, runs on the others, where the
 
 Of samples, the CPU is measured that the kernel counts for the process, so that what else the machine does
 costs others, over a whole interval in which each viewer is saved once. Of answers it is the time from a
-question to its answer, as a client of its own sees it (`bench/abr_load.py`): it asks at an even pace, whatever
-became of the questions before, over one channel, in bytes that are written beforehand, without garbage
-collection; rounds alternate. Takes about two minutes.
+question to its answer, as a client of its own sees it (`bench/abr_load.py`): it asks at an even pace,
+whatever became of the questions before, over one channel, in bytes that are written beforehand, without
+garbage collection; rounds alternate. Takes about two minutes.
 """
 
 from __future__ import annotations
