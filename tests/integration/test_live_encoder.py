@@ -359,9 +359,10 @@ def children() -> set[str]:
     """Names of this process's children that live."""
     found = set()
     for folder in Path("/proc/self/task").iterdir():
-        for pid in (folder / "children").read_text().split():
-            with suppress(OSError):
-                found.add((Path("/proc") / pid / "comm").read_text())
+        with suppress(OSError):  # a thread, or a child, that has just ended
+            for pid in (folder / "children").read_text().split():
+                with suppress(OSError):
+                    found.add((Path("/proc") / pid / "comm").read_text())
     return {name for name in found if name.startswith("ffmpeg")}
 
 

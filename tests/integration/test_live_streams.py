@@ -289,6 +289,7 @@ async def test_many_may_stop_one_stream_at_once(nats_server: NatsServer) -> None
     async with running_distributor(nats_server.url) as one, running_distributor(nats_server.url) as two:
         await create(one, target_duration=4)
         writer = await open_cam(one)
+        await writer.append(rendition())
         appends = asyncio.create_task(append_until_refused(writer))
         stopped = await asyncio.gather(*(stop(replica) for replica in (one, two) * 3))
         assert {stream.status for stream in stopped} == {"stopped"}
@@ -298,7 +299,6 @@ async def test_many_may_stop_one_stream_at_once(nats_server: NatsServer) -> None
 
 async def append_until_refused(writer: Writer) -> int:
     """Append as an owner does that does not know of the stop; answers how many segments went in."""
-    await writer.append(rendition())
     for msn in range(1000):
         try:
             async with peer_errors():
