@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import grpc
 from bench.ledger import free_port, running, running_distributor, running_nats, wait_for_port
+from bench.machine import cpu_s
 from google.protobuf.timestamp_pb2 import Timestamp
 from weir.abr.v1 import abr_pb2 as pb
 from weir.abr.v1 import abr_pb2_grpc as pb_grpc
@@ -139,9 +140,9 @@ async def cpu_share(server: Server, work: Awaitable[None]) -> float:
 
     On a machine that is busy with other things they come later.
     """
-    cpu_s = cpu_seconds(server.pid)
+    before_s = cpu_s(server.pid)
     await work
-    return (cpu_seconds(server.pid) - cpu_s) / SAVING_S
+    return (cpu_s(server.pid) - before_s) / SAVING_S
 
 
 async def send(stub: Any, requests: Sequence[pb.ReportSamplesRequest]) -> None:
@@ -354,12 +355,6 @@ def running_server(argv: list[str], settings: dict[str, str]) -> Iterator[Server
     with running(argv, Path(os.devnull), own) as process:
         wait_for_port(int(address.rsplit(":", 1)[1]))
         yield Server(pid=process.pid, address=address)
-
-
-def cpu_seconds(pid: int) -> float:
-    """What a process has taken so far, all of its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

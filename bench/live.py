@@ -10,7 +10,6 @@ that is busy otherwise it says little but for the ratio of parts to segments. Ta
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,10 @@ from weir.timeline.v1 import timeline_pb2_grpc
 
 from chassis.grpc_client import open_channel
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from bench.machine import cpu_s
 
 from support.follower import Follower
 from support.live_publisher import HTTP, LivePublisher
@@ -43,7 +45,6 @@ PARTS_IN_SEGMENT, PART_S = 6, 0.333
 WATCH_S, AGES_S = 8.0, 6.0
 ANSWER_BAR_MS, CPU_BAR_RATIO, PACE_BAR_RATIO = 30.0, 0.10, 1.0
 TAKE_OVER_BAR_S, HAND_OVER_BAR_S = 5.0, 1.0
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 RENDITION = "High"
 
 Media = TypeVar("Media", pb.Part, pb.Segment)
@@ -287,11 +288,6 @@ def cpu_of_transcoders(stack: Stack, owner: str) -> tuple[float, float, float]:
     pids = {process.name: stack.pid(process.name) for process in stack.plan.of_kind(Kind.TRANSCODER)}
     own = pids.pop(owner)
     return cpu_s(own), sum(map(cpu_s, children(own))), sum(map(cpu_s, pids.values()))
-
-
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
 def children(pid: int) -> list[int]:

@@ -69,7 +69,7 @@ def percent(scores: Iterable[Scores], player: str) -> float:
 
 def interval(scores: Sequence[Scores], player: str) -> tuple[float, float]:
     """Tell within what the percentage would lie, of other traces of the same kind (bootstrap)."""
-    random = Random(1)  # noqa: S311 - the same for everybody
+    random = Random(1)
     drawn = sorted(percent(random.choices(scores, k=len(scores)), player) for _ in range(DRAWS_COUNT))
     return drawn[DRAWS_COUNT // 40], drawn[-DRAWS_COUNT // 40]
 

@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    found = search(look(given.without, given.every), given.tries, Random(given.seed))  # noqa: S311
+    found = search(look(given.without, given.every), given.tries, Random(given.seed))
     print(json.dumps(found))
     return 0
 

@@ -57,7 +57,7 @@ KINDS: Mapping[str, Callable[[Random], Iterator[float]]] = MappingProxyType(
 
 def make_traces(kind: str, count: int, seed: int = 1) -> list[Trace]:
     """Make some traces of one kind."""
-    return [_trace(kind, number, Random(f"{kind} {seed} {number}")) for number in range(count)]  # noqa: S311
+    return [_trace(kind, number, Random(f"{kind} {seed} {number}")) for number in range(count)]
 
 
 def _trace(kind: str, number: int, random: Random) -> Trace:
@@ -72,7 +72,7 @@ def _trace(kind: str, number: int, random: Random) -> Trace:
 
 def mix_traces(recorded: Mapping[str, Sequence[Trace]], count: int, seed: int = 1) -> list[Trace]:
     """Go from one recorded network to another within a trace, as from the WLAN at home to the train."""
-    return [_mixed(recorded, number, Random(f"mixed {seed} {number}")) for number in range(count)]  # noqa: S311
+    return [_mixed(recorded, number, Random(f"mixed {seed} {number}")) for number in range(count)]
 
 
 def _mixed(recorded: Mapping[str, Sequence[Trace]], number: int, random: Random) -> Trace:

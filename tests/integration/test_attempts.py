@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from chassis.config import ServiceConfig
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from support.jobs import a_claim, a_job
 from support.nats import NatsServer
-from transcoder.bootstrap import Stores, open_stores
+from transcoder.bootstrap_ground import Stores, open_stores
 from transcoder.config import TranscoderConfig
 from transcoder.domain.encoding import EncodeProgress
 from transcoder.domain.progress import begin_attempt, complete_claim

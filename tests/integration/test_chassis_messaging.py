@@ -8,6 +8,7 @@ import pytest
 from chassis import messaging
 from chassis.config import ServiceConfig
 from chassis.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from chassis.nats_connection import connect
 from support.nats import NatsServer
 
 DEADLINE_S = 30
@@ -15,7 +16,7 @@ DEADLINE_S = 30
 
 @pytest.fixture
 async def bucket(nats_server: NatsServer) -> AsyncIterator[messaging.KeyValue]:
-    async with messaging.connect(ServiceConfig(nats_url=nats_server.url), name="test") as client:
+    async with connect(ServiceConfig(nats_url=nats_server.url), name="test") as client:
         yield await messaging.ensure_bucket(client, "laws", replicas=1)
 
 
@@ -114,10 +115,10 @@ async def test_only_a_lost_connection_is_worth_a_warning(
     nats_server: NatsServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = ServiceConfig(nats_url=nats_server.url)
-    async with messaging.connect(config, name="test"):
+    async with connect(config, name="test"):
         pass
     assert "disconnected" not in capsys.readouterr().out
-    async with messaging.connect(config, name="test") as client:
+    async with connect(config, name="test") as client:
         nats_server.kill()
         nats_server.start()
         async with asyncio.timeout(DEADLINE_S):
@@ -129,7 +130,7 @@ async def test_only_a_lost_connection_is_worth_a_warning(
 async def test_no_server_at_all_is_unavailable(unused_tcp_port: int) -> None:
     config = ServiceConfig(nats_url=f"nats://127.0.0.1:{unused_tcp_port}", nats_connect_timeout_s=0.3)
     with pytest.raises(Unavailable, match="no NATS server"):
-        async with messaging.connect(config, name="test"):
+        async with connect(config, name="test"):
             pass
 
 
@@ -137,12 +138,12 @@ async def test_in_whichever_moment_it_is_cancelled_connecting_ends(unused_tcp_po
     """One step of the loop after the other: in some of them the client has just been refused."""
     config = ServiceConfig(nats_url=f"nats://127.0.0.1:{unused_tcp_port}")
 
-    async def connect() -> None:
-        async with messaging.connect(config, name="test"):
+    async def try_to() -> None:
+        async with connect(config, name="test"):
             pass
 
     for steps_count in range(40):
-        connecting = asyncio.create_task(connect())
+        connecting = asyncio.create_task(try_to())
         for _ in range(steps_count):
             await asyncio.sleep(0)
         connecting.cancel()

@@ -16,7 +16,8 @@ from weir.distributor.v1 import distributor_pb2 as api
 
 from chassis import errors
 from chassis.grpc_client import peer_errors
-from chassis.messaging import connect, jetstream
+from chassis.messaging import jetstream
+from chassis.nats_connection import connect
 from chassis.storage import open_store
 from distributor.config import DistributorConfig
 from support.distributor import Distributor, Writer, open_writer, rendition, running_distributor, segment

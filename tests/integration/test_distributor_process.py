@@ -22,7 +22,7 @@ from weir.timeline.v1 import timeline_pb2_grpc
 from chassis import errors
 from chassis.grpc_client import open_channel, peer_errors
 from chassis.grpc_server import serve
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from distributor.bootstrap import SERVICES
 from distributor.bootstrap_room import build
 from distributor.config import DistributorConfig

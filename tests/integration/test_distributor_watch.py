@@ -17,7 +17,7 @@ from weir.timeline.v1 import timeline_pb2_grpc
 from chassis import errors
 from chassis.grpc_client import open_channel, peer_errors
 from chassis.grpc_server import serve
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from distributor.adapters.feeds import Tails
 from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import open_ledger_journal, stored_record

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from chassis.config import ServiceConfig
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from support.nats import NatsServer
 from support.transcoder import small_film
 from transcoder.adapters.probe import probe
-from transcoder.bootstrap import Stores, open_stores
+from transcoder.bootstrap_ground import Stores, open_stores
 from transcoder.config import TranscoderConfig
 from transcoder.domain.recording import RecordingState, empty_recording
 from transcoder.domain.wholeness import Promise

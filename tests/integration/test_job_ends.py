@@ -14,7 +14,7 @@ from weir.timeline.v1 import timeline_pb2
 from chassis.config import ServiceConfig
 from chassis.errors import ResourceExhausted
 from chassis.grpc_client import open_channel
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from support.distributor import Distributor, running_distributor
 from support.jobs import a_recording, a_source, a_stored_source
 from support.mortal import Fuse, Mortal, build_mortal
@@ -22,7 +22,7 @@ from support.nats import NatsServer
 from support.transcoder import Ledger
 from transcoder import service_delete
 from transcoder.adapters.timeline_client import TimelineClient
-from transcoder.bootstrap import Stores, open_stores
+from transcoder.bootstrap_ground import Stores, open_stores
 from transcoder.config import TranscoderConfig
 from transcoder.domain.job import Job, JobState
 from transcoder.domain.ladder import NAMED_RUNGS

@@ -17,7 +17,7 @@ from weir.transcoder.v1 import transcoder_pb2 as pb
 from chassis import errors
 from chassis.config import ServiceConfig
 from chassis.grpc_client import peer_errors
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from support import web
 from support.distributor import Distributor, running_distributor
 from support.nats import NatsServer
@@ -29,7 +29,7 @@ from support.transcoder import (
     transcoder_process,
     until,
 )
-from transcoder.bootstrap import Stores, open_stores
+from transcoder.bootstrap_ground import Stores, open_stores
 from transcoder.config import TranscoderConfig
 from transcoder.domain.progress import Claim
 

@@ -13,7 +13,7 @@ import pytest
 from weir.distributor.v1 import distributor_pb2 as api
 from weir.timeline.v1 import timeline_pb2 as pb
 
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.storage import open_store
 from distributor.adapters.head_store import HeadStore, open_heads
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal

@@ -13,6 +13,7 @@ from nats.js import api
 
 from chassis import messaging
 from chassis.config import ServiceConfig
+from chassis.nats_connection import connect
 from distributor.adapters.journal import Journal
 from support.nats_cluster import NatsCluster, nats_cluster
 
@@ -26,7 +27,7 @@ BUCKET, BUCKET_STREAM = "laws", "KV_laws"
 @pytest.fixture
 async def client(nats_cluster: NatsCluster) -> AsyncIterator[Client]:
     config = ServiceConfig(nats_url=nats_cluster.url, nats_replicas=3)
-    async with messaging.connect(config, name="test") as client:
+    async with connect(config, name="test") as client:
         yield client
 
 

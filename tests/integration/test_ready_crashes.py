@@ -15,14 +15,14 @@ from weir.timeline.v1 import timeline_pb2
 
 from chassis import errors
 from chassis.grpc_client import open_channel
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from support.distributor import Distributor, running_distributor
 from support.mortal import Died, Fuse
 from support.nats import NatsServer
 from support.ready import create_fed
 from support.ready_node import JumpingClock, ReadyNode, build_ready_node
 from support.transcoder import Ledger, until
-from transcoder.bootstrap import Stores, open_stores
+from transcoder.bootstrap_ground import Stores, open_stores
 from transcoder.config import TranscoderConfig
 from transcoder.ready.ports import FeedId
 from transcoder.ready.watching import ReadyWatch

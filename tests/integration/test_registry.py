@@ -17,7 +17,7 @@ from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis import errors
 from chassis.grpc_client import peer_errors
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.storage import open_store
 from distributor.adapters.head_store import open_heads
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal

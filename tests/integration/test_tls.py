@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from chassis.config import ServiceConfig
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.tls import Certificates, certificates_of
 from support.certificates import Authority, Mount
 from support.nats import running_nats

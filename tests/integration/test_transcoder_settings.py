@@ -17,12 +17,13 @@ from weir.transcoder.v1 import transcoder_pb2 as pb
 
 from chassis.config import ServiceConfig
 from chassis.grpc_client import open_channel
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from support import web
 from support.distributor import running_distributor
 from support.nats import NatsServer
 from support.transcoder import running_pair, running_transcoder, settings_for, small_film, until
-from transcoder.bootstrap import Stores, open_stores, serve_transcoder
+from transcoder.bootstrap import serve_transcoder
+from transcoder.bootstrap_ground import Stores, open_stores
 from transcoder.config import TranscoderConfig
 from transcoder.ports import Lane
 

@@ -19,7 +19,7 @@ from weir.distributor.v1 import distributor_pb2 as api
 from chassis import errors
 from chassis.grpc_client import peer_errors
 from chassis.grpc_server import serve
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from distributor.adapters.view_log import open_view_log
 from distributor.adapters.view_states import open_view_states
 from distributor.config import DistributorConfig

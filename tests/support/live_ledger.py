@@ -15,7 +15,7 @@ from weir.timeline.v1 import timeline_pb2_grpc
 
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.storage import ObjectStore, open_store
 from distributor.bootstrap import SERVICES
 from distributor.bootstrap_room import Room, build

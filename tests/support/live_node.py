@@ -17,7 +17,7 @@ from typing import Any
 from weir.distributor.v1 import distributor_pb2 as api
 
 from chassis.grpc_client import open_channel
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.storage import open_store
 from support.distributor import Distributor
 from transcoder.adapters.live_beats import NatsBeats

@@ -17,7 +17,7 @@ from typing import Any
 from chassis.telemetry import log
 from transcoder import service_attempt, service_drive, service_encode, service_jobs
 from transcoder.adapters.timeline_client import TimelineClient
-from transcoder.bootstrap import Stores
+from transcoder.bootstrap_ground import Stores
 from transcoder.domain.chunks import Chunk
 from transcoder.domain.encoding import EncodeProgress
 from transcoder.domain.packager import MediaKind, PackedSegment, RenditionInfo

@@ -17,7 +17,7 @@ from transcoder.adapters.live_beats import NatsBeats
 from transcoder.adapters.live_ledger import LiveLedgerClient
 from transcoder.adapters.live_settings import LiveSettingsClient
 from transcoder.adapters.ready_ledger import ReadyLedgerClient
-from transcoder.bootstrap import Stores
+from transcoder.bootstrap_ground import Stores
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.packager import MediaKind
 from transcoder.domain.plan import Container

@@ -33,7 +33,7 @@ from chassis.errors import Unavailable
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping, end_tasks
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.telemetry import log
 from chassis.tls import Certificates, certificates_of
 

@@ -141,15 +141,15 @@ def _misfit(name: str, given: str, wanted: str) -> InvalidArgument:
     return InvalidArgument(f"columns.{name} holds {given}: give {wanted}", field=f"columns.{name}")
 
 
-def _read_samples(samples: Iterable[pb.Sample], now_s: float) -> Batch:
+def _read_samples(samples: Sequence[pb.Sample], now_s: float) -> Batch:
     sessions: dict[Session, int] = {}
-    rows, count = [], 0
+    rows = []
     oldest_s, newest_s = now_s - PAST_S, now_s + AHEAD_S
-    for count, message in enumerate(samples, start=1):  # noqa: B007 - is used behind the loop
+    for message in samples:
         if row := _read(message, oldest_s, newest_s):
             place = sessions.setdefault((message.stream_id, message.viewer_id), len(sessions))
             rows.append((place, row))
-    return Batch(count, list(sessions), rows)
+    return Batch(len(samples), list(sessions), rows)
 
 
 def _read(message: pb.Sample, oldest_s: float, newest_s: float) -> Row | None:

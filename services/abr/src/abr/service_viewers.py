@@ -24,7 +24,7 @@ class Viewers:
         crowd: Who is known.
         snapshots: The memory.
         replicas: Who else may have heard of a viewer.
-        interval_s: How often a viewer is saved at most, but for its first time, seconds.
+        interval_s: How often a viewer is saved at most, seconds, unless it is new or plays something else.
         now: The clock, seconds since 1970.
     """
 

@@ -19,20 +19,7 @@ from nats.js import kv as js_kv
 
 from chassis.errors import AlreadyExists, Conflict, NotFound
 from chassis.layout import news_subject
-from chassis.nats_connection import connect
-from chassis.nats_retry import HICCUPS, RETRY_S, persist
-
-__all__ = [
-    "REQUEST_TIMEOUT_S",
-    "RETRY_S",
-    "KeyValue",
-    "Value",
-    "connect",
-    "ensure_bucket",
-    "ensure_stream",
-    "jetstream",
-    "persist",
-]
+from chassis.nats_retry import HICCUPS, persist
 
 REQUEST_TIMEOUT_S = 1.0
 _WRONG_LAST_SEQUENCE = 10071  # err_code of nats-server

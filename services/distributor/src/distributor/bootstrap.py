@@ -11,7 +11,7 @@ from chassis.errors import WeirError
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping, end_tasks
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.telemetry import log
 from chassis.tls import Certificates, certificates_of
 from distributor.bootstrap_delivery import delivering

@@ -14,7 +14,7 @@ from weir.transcoder.v1 import transcoder_pb2_grpc as pb_grpc
 from chassis.grpc_client import open_channel
 from chassis.grpc_server import serve
 from chassis.lifecycle import Stopping
-from chassis.messaging import connect
+from chassis.nats_connection import connect
 from chassis.tls import certificates_of
 from transcoder import service_delete
 from transcoder.adapters.fetcher import FetchRules, HttpFetcher
@@ -29,8 +29,6 @@ from transcoder.service_pool import Pool
 from transcoder.service_receive import Limits
 from transcoder.service_recordings import Recordings
 from transcoder.servicer import IngestServicer, RecordingServicer, TranscodeServicer
-
-__all__ = ["SERVICES", "Room", "Stores", "build", "open_stores", "run_transcoder", "serve_transcoder"]
 
 SERVICES = (
     "weir.transcoder.v1.RecordingService",

@@ -9,7 +9,8 @@ from nats.js import api
 from pydantic import TypeAdapter
 
 from chassis import layout
-from chassis.messaging import ensure_stream, jetstream, persist
+from chassis.messaging import ensure_stream, jetstream
+from chassis.nats_retry import persist
 from distributor.domain.delivery import Order
 
 LIMIT_COUNT = 10_000

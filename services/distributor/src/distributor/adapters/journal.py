@@ -21,7 +21,8 @@ from nats.js import api
 from nats.js import errors as js_errors
 
 from chassis.errors import Conflict, NotFound, ResourceExhausted, Unavailable
-from chassis.messaging import REQUEST_TIMEOUT_S, RETRY_S, jetstream, persist
+from chassis.messaging import REQUEST_TIMEOUT_S, jetstream
+from chassis.nats_retry import RETRY_S, persist
 
 # err_code of nats-server.
 WRONG_LAST_SEQUENCE = 10071
@@ -65,7 +66,7 @@ def stored_message(message: Msg) -> Message:
 class Journal:
     """The journals of one JetStream stream, which must allow direct reads.
 
-    Everything is retried through hiccups of NATS; see `chassis.messaging.persist`.
+    Everything is retried through hiccups of NATS; see `chassis.nats_retry.persist`.
 
     Raises (all verbs):
         Unavailable: NATS did not answer for RETRY_S.

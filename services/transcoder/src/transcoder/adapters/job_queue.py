@@ -19,7 +19,8 @@ from nats.js import errors as js_errors
 
 from chassis import layout
 from chassis.errors import ResourceExhausted
-from chassis.messaging import REQUEST_TIMEOUT_S, ensure_stream, jetstream, persist
+from chassis.messaging import REQUEST_TIMEOUT_S, ensure_stream, jetstream
+from chassis.nats_retry import persist
 from chassis.telemetry import trace_headers
 from transcoder.ports import Lane, QueueCounts, Task
 

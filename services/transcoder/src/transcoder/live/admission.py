@@ -54,7 +54,7 @@ class Admission:
         async with turn:
             source = await self._make_room(settings.stream_id, take_over=take_over)
             ownership = await self._owners.acquire(settings)
-            return LiveSession(self._ports, self._rules, ownership, protocol, self._running, source)
+            return LiveSession(self._ports, self._rules, ownership, protocol, self._running, source=source)
 
     async def end(self, stream_id: str) -> None:
         """End a stream that is owned here: its source has come to its end.

@@ -59,13 +59,14 @@ Running = set["LiveSession"]
 class LiveSession:
     """See `ingest.publication.Session`."""
 
-    def __init__(  # noqa: PLR0917 - each is a different thing
+    def __init__(
         self,
         ports: Ports,
         rules: SessionRules,
         ownership: Ownership,
         protocol: str,
         running: Running,
+        *,
         source: Source | None = None,
     ) -> None:
         """Begin a session; it is among `running` from `run` on, until all is announced.
