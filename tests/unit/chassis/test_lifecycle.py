@@ -35,3 +35,24 @@ async def test_failures_and_results_do_not_stop_the_ending_of_others() -> None:
 
 async def test_nothing_to_end_is_fine() -> None:
     await end_tasks()
+
+
+async def test_who_is_cancelled_while_ending_tasks_leaves_none_behind() -> None:
+    held = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not held.is_set():
+            try:
+                await held.wait()
+            except asyncio.CancelledError:
+                ending.cancel()
+                held.set()
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(end_tasks(task))
+    async with asyncio.timeout(20):
+        await asyncio.wait([ending])
+    assert ending.cancelled()
+    assert task.cancelled()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -67,16 +67,22 @@ def run_service(
 
 
 async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks until they have ended.
+    """Cancel tasks until they have ended, even if this itself is cancelled meanwhile: none is left behind.
 
     Once may not be enough: until Python 3.12 a cancellation that meets the result of a `wait_for` is lost,
     and the NATS client waits so for every answer.
     """
-    pending: Iterable[asyncio.Task[Any]] = tasks
+    pending, cancelled = [*tasks], False
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
+        try:
+            await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+        except asyncio.CancelledError:
+            cancelled = True
+        pending = [task for task in pending if not task.done()]
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def _run(
