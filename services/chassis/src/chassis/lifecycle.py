@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ from chassis import telemetry
 from chassis.config import ServiceConfig
 from chassis.telemetry import log
 
-_CANCEL_AGAIN_S = 0.5
+PATIENCE_S = 0.5
+"""How long a task that was cancelled has to end, before it is cancelled again."""
 
 Config = TypeVar("Config", bound=ServiceConfig)
 
@@ -66,23 +67,38 @@ def run_service(
         telemetry.shut_down()
 
 
-async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks until they have ended, even if this itself is cancelled meanwhile: none is left behind.
+async def end_tasks(*tasks: asyncio.Task[Any], patience_s: float = PATIENCE_S) -> None:
+    """Cancel tasks until they have ended; who is cancelled while waiting for that leaves none behind either.
 
     Once may not be enough: until Python 3.12 a cancellation that meets the result of a `wait_for` is lost,
     and the NATS client waits so for every answer.
+
+    Args:
+        tasks: To be ended.
+        patience_s: How long they have to clean up before they are cancelled again.
     """
-    pending, cancelled = [*tasks], False
-    while pending:
+    cancelled = False
+    while pending := [task for task in tasks if not task.done()]:
         for task in pending:
             task.cancel()
-        try:
-            await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
-        except asyncio.CancelledError:
-            cancelled = True
-        pending = [task for task in pending if not task.done()]
+        cancelled |= await _wait_out(pending, patience_s)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody complains that it was not
     if cancelled:
         raise asyncio.CancelledError
+
+
+async def _wait_out(tasks: Sequence[asyncio.Task[Any]], patience_s: float) -> bool:
+    """Wait for tasks, for so long at most; answers whether who waits was cancelled meanwhile."""
+    deadline, cancelled = asyncio.get_running_loop().time() + patience_s, False
+    while True:
+        try:
+            await asyncio.wait(tasks, timeout=deadline - asyncio.get_running_loop().time())
+        except asyncio.CancelledError:
+            cancelled = True
+        else:
+            return cancelled
 
 
 async def _run(

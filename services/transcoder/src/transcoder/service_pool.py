@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from chassis.lifecycle import end_tasks
 from chassis.telemetry import TASK, log, trace_context, tracer
 from transcoder.ports import Delivery, JobQueue, Lane
-from transcoder.service_beat import CLEAN_UP_S, end_task
+from transcoder.service_beat import CLEAN_UP_S
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
@@ -46,7 +47,7 @@ class Pool:
             yield
         finally:
             self._stopping = True
-            await asyncio.gather(*(end_task(work, patience_s=CLEAN_UP_S) for work in self._busy))
+            await end_tasks(*self._busy, patience_s=CLEAN_UP_S)
             await asyncio.gather(*loops)
 
     async def _fill(self, slots: Slots) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 from chassis.errors import InvalidArgument, Unavailable, WeirError
+from chassis.lifecycle import end_tasks
 from chassis.telemetry import RENDITION, STREAM, log
 from transcoder.domain.encoding import EncodeError
 from transcoder.domain.live_plan import LivePlan, plan_live
@@ -27,7 +28,7 @@ from transcoder.live.ports import HeadProber, LiveEncode, LiveEncoder, LiveSetti
 from transcoder.live.storing import Shelf
 from transcoder.live.together import together
 from transcoder.ports import Clock, MediaStore
-from transcoder.service_beat import CLEAN_UP_S, end_task, while_beating
+from transcoder.service_beat import CLEAN_UP_S, while_beating
 
 _JUDGED_COUNT = 120  # reports of an encoder, two a second: more than are judged
 
@@ -106,7 +107,7 @@ class LiveSession:
             raise
         finally:
             self._end_feed()
-            await end_task(self._filling, patience_s=CLEAN_UP_S)
+            await end_tasks(self._filling, patience_s=CLEAN_UP_S)
         await asyncio.shield(self._work)
         if self._handed_over:
             raise _stopping()
