@@ -17,9 +17,11 @@ from support.distributor import Distributor, running_distributor
 from support.live_node import PART_S, PARTS_PER_SEGMENT, SOURCE, Node, create_live, running_node
 from support.nats import NatsServer
 from support.transcoder import until
+from transcoder.domain.encoding import EncodeError
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.live_settings import LiveSettings, PullSource
 from transcoder.domain.live_speed import LiveProgress
+from transcoder.ingest.rtmp import flv
 
 
 @pytest.fixture
@@ -262,18 +264,79 @@ async def test_source_that_is_left_is_not_looked_into_again(
         assert node.probe.looks_count == 1
 
 
-async def test_publisher_that_moves_is_looked_into_again(
-    nats_server: NatsServer, node: Node, distributor: Distributor, tmp_path: Path
+OPENING = flv.write_header((8, 9)) + flv.write_tag(9, 0, b"\x17\0") + flv.write_tag(8, 0, b"\xaf\0")
+FLV = OPENING + flv.write_tag(9, 0, b"\x17\1")
+
+
+async def until_known(node: Node) -> None:
+    """Wait until it is remembered how the publisher began."""
+
+    async def is_known() -> bool:
+        return await node.known_heads.get("cam") is not None
+
+    await until(is_known)
+
+
+@pytest.mark.parametrize("ends", ["stopped", "lost"])
+async def test_publisher_that_moves_is_recognized_however_its_owner_ended(
+    nats_server: NatsServer, node: Node, distributor: Distributor, tmp_path: Path, ends: str
 ) -> None:
     key = await create_live(distributor)
     async with running_node(
         nats_server.url, distributor.address, tmp_path / "objects", owner="there"
     ) as other:
-        first = await other.publish(key, 6)
-        await until_parts(distributor, 6)
-        first.running.cancel()
-        await (await node.publish(key, 4)).hang_up()
-        assert (other.probe.looks_count, node.probe.looks_count) == (1, 1)
+        await other.publish_flv(key, FLV)
+        await until_known(node)
+        if ends == "lost":
+            other.owners.find("cam").lose(Unavailable("gone"))  # type: ignore[union-attr]
+    await (await node.publish_flv(key, FLV)).hang_up()
+    assert (other.probe.looks_count, node.probe.looks_count) == (1, 0)
+    assert len(await segments(distributor)) == 2 * -(-len(FLV) // PARTS_PER_SEGMENT)
+
+
+async def test_publisher_that_comes_back_with_something_else_is_looked_into(
+    node: Node, distributor: Distributor
+) -> None:
+    key = await create_live(distributor)
+    await (await node.publish_flv(key, FLV)).hang_up()
+    await until_known(node)
+    await (await node.publish_flv(key, FLV.replace(b"\x17\0", b"\x17\0another"))).hang_up()
+    await (await node.publish(key, 4)).hang_up()
+    assert node.probe.looks_count == 3
+
+
+async def test_publisher_whose_media_cannot_be_encoded_is_looked_into_the_next_time(
+    node: Node, distributor: Distributor
+) -> None:
+    key = await create_live(distributor)
+    await (await node.publish_flv(key, FLV)).hang_up()
+    await until_known(node)
+    node.encoder.failure = EncodeError("broken for a test", task="live", exit_status=1, last_words="")
+    broken = await node.publish_flv(key, FLV)
+    with pytest.raises(Unavailable, match="encoder failed"):
+        await broken.running
+    assert await node.known_heads.get("cam") is None
+
+
+async def test_publisher_that_is_sent_away_need_not_wait_for_its_last_media(
+    node: Node, distributor: Distributor
+) -> None:
+    publisher = await node.publish(await create_live(distributor), 2)
+    await until_parts(distributor, 2)
+    gate = node.encoder.gate
+    gate.open.clear()
+    publisher.wire.send(2)
+
+    async def is_given() -> bool:
+        return gate.given_count == 4
+
+    await until(is_given)
+    node.admission.send_away()
+    with pytest.raises(Unavailable, match="this server stops"):
+        await publisher.running
+    gate.open.set()
+    await publisher.session.finished()  # type: ignore[attr-defined]
+    assert [part.part for part in await parts(distributor)] == [0, 1, 2, 3]
 
 
 async def test_media_are_held_while_nats_is_away(

@@ -16,15 +16,19 @@ from typing import Any
 
 from weir.distributor.v1 import distributor_pb2 as api
 
+from chassis import layout
 from chassis.grpc_client import open_channel
+from chassis.messaging import ensure_bucket
 from chassis.nats_connection import connect
 from chassis.storage import open_store
 from support.distributor import Distributor
+from transcoder.adapters.known_heads import KvKnownHeads
 from transcoder.adapters.live_beats import NatsBeats
 from transcoder.adapters.live_ledger import LiveLedgerClient
 from transcoder.adapters.live_settings import LiveSettingsClient
 from transcoder.adapters.media_store import ObjectMediaStore
 from transcoder.config import TranscoderConfig
+from transcoder.domain.encoding import EncodeError
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.live_cutter import (
     LiveMedia,
@@ -158,10 +162,21 @@ class ScriptedCutter:
         return [segment]
 
 
+class Gate:
+    """What lies between an encoder and what it makes."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.given_count = 0
+        """Bytes that encoders were given."""
+
+
 class ScriptedEncode:
     """See `live.ports.LiveEncode`."""
 
-    def __init__(self, plan: LivePlan) -> None:
+    def __init__(self, plan: LivePlan, gate: Gate) -> None:
+        self._gate = gate
         self._cutters = [
             ScriptedCutter(rendition_info(rendition_id), has_parts=bool(plan.part_target_s))
             for rendition_id in plan.rendition_ids
@@ -179,6 +194,7 @@ class ScriptedEncode:
         self._leaving = self._rungs.pop()
 
     async def write(self, data: bytes) -> None:
+        self._gate.given_count += len(data)
         for byte in data:
             for cutter in tuple(self._cutters):
                 made = cutter.take(byte)
@@ -195,6 +211,7 @@ class ScriptedEncode:
 
     async def outputs(self) -> AsyncGenerator[LiveOutput]:
         while (piece := await self._made.get()) is not None:
+            await self._gate.open.wait()
             yield piece
 
     def _put(self, made: Sequence[LiveOutput]) -> None:
@@ -206,6 +223,8 @@ class ScriptedEncoder:
     """See `live.ports.LiveEncoder`; `note` tells the running session how fast it is."""
 
     def __init__(self) -> None:
+        self.gate = Gate()
+        self.failure: EncodeError | None = None
         self.running_count = 0
         self.plans: list[LivePlan] = []
         self.note: Callable[[LiveProgress], None] = lambda _: None
@@ -214,11 +233,13 @@ class ScriptedEncoder:
     async def encode(
         self, plan: LivePlan, *, on_progress: Callable[[LiveProgress], None]
     ) -> AsyncIterator[ScriptedEncode]:
+        if self.failure:
+            raise self.failure
         self.plans.append(plan)
         self.note = on_progress
         self.running_count += 1
         try:
-            yield ScriptedEncode(plan)
+            yield ScriptedEncode(plan, self.gate)
         finally:
             self.running_count -= 1
 
@@ -231,7 +252,10 @@ class Wire:
 
     def send(self, count: int = 1) -> None:
         """Send media for so many parts."""
-        self._pieces.put_nowait(b"x" * count)
+        self.send_bytes(b"x" * count)
+
+    def send_bytes(self, data: bytes) -> None:
+        self._pieces.put_nowait(data)
 
     def hang_up(self, error: Exception | None = None) -> None:
         self._pieces.put_nowait(error)
@@ -266,22 +290,28 @@ class Node:
     encoder: ScriptedEncoder
     media: ObjectMediaStore
     probe: ScriptedProbe
+    known_heads: KvKnownHeads
     connections: list[Connection] = field(default_factory=list)
 
     async def publish(self, stream_key: str, parts_count: int = 0, *, take_over: bool = False) -> Connection:
         """Connect as a publisher, and send media for so many parts."""
         claim = PublishClaim(protocol="test", peer="test", stream_key=stream_key, take_over=take_over)
-        return self._connect(await self.admission.admit(claim), parts_count)
+        return self._connect(await self.admission.admit(claim), b"x" * parts_count)
+
+    async def publish_flv(self, stream_key: str, data: bytes) -> Connection:
+        """Connect as a publisher who sends FLV."""
+        claim = PublishClaim(protocol="test", peer="test", stream_key=stream_key)
+        return self._connect(await self.admission.admit(claim), data, "flv")
 
     async def pull(self, settings: LiveSettings, parts_count: int) -> Connection:
         """Pull a source, and get media for so many parts."""
-        return self._connect(await self.admission.begin(settings, "pull"), parts_count)
+        return self._connect(await self.admission.begin(settings, "pull"), b"x" * parts_count)
 
-    def _connect(self, session: Session, parts_count: int) -> Connection:
+    def _connect(self, session: Session, data: bytes, demuxer: str = "mpegts") -> Connection:
         wire = Wire()
-        if parts_count:
-            wire.send(parts_count)
-        running = asyncio.create_task(session.run("mpegts", wire.pieces()))
+        if data:
+            wire.send_bytes(data)
+        running = asyncio.create_task(session.run(demuxer, wire.pieces()))
         connection = Connection(wire=wire, session=session, running=running)
         self.connections.append(connection)
         return connection
@@ -304,15 +334,24 @@ async def running_node(
             end=Closing(media, hold_s=hold_s).end,
         )
         encoder, probe = ScriptedEncoder(), ScriptedProbe()
+        known_heads = KvKnownHeads(await ensure_bucket(client, layout.KNOWN_HEADS_BUCKET, replicas=1))
         ports = Ports(
             media=media,
             settings=settings,
             probe=probe.look,
+            known_heads=known_heads,
             encoder=encoder,
             clock=lambda: datetime.now(UTC),
         )
         admission = Admission(owners, ports, SessionRules(hold_s=hold_s))
-        node = Node(admission=admission, owners=owners, encoder=encoder, media=media, probe=probe)
+        node = Node(
+            admission=admission,
+            owners=owners,
+            encoder=encoder,
+            media=media,
+            probe=probe,
+            known_heads=known_heads,
+        )
         try:
             async with admission.open():
                 yield node

@@ -31,6 +31,7 @@ CLAIMS_BUCKET = "weir_claims"
 ABR_VIEWERS_BUCKET = "weir_abr_viewers"
 FEEDS_BUCKET = "weir_feeds"
 READY_BUCKET = "weir_ready"
+KNOWN_HEADS_BUCKET = "weir_known_heads"
 
 
 def require_id(value: str, *, field: str) -> str:
@@ -165,6 +166,11 @@ def feed_key(stream_id: str, incarnation: str) -> str:
 def ready_key(stream_id: str, incarnation: str, variant_id: str, number: int) -> str:
     """What came under a `sequence_num` of a variant."""
     return f"{feed_key(stream_id, incarnation)}.{token(variant_id)}.{number}"
+
+
+def known_head_key(stream_id: str) -> str:
+    """How the publisher of a stream began when it came last."""
+    return token(stream_id)
 
 
 def abr_viewer_key(stream_id: str, viewer_id: str) -> str:

@@ -14,6 +14,7 @@ from chassis.messaging import ensure_bucket
 from chassis.storage import ObjectStore, open_store
 from transcoder.adapters.job_queue import JetStreamQueue, open_queue
 from transcoder.adapters.job_store import RESIDUE_TTL_S, KvClaimStore, KvJobStore, KvOutputStore, KvResidue
+from transcoder.adapters.known_heads import KNOWN_TTL_S, KvKnownHeads
 from transcoder.adapters.media_store import ObjectMediaFolders, ObjectMediaStore, ObjectProbeArchive
 from transcoder.adapters.ready_store import SEGMENT_TTL_S, KvFeedStore, KvSegmentStore
 from transcoder.adapters.recording_store import KvRecordingStore
@@ -33,6 +34,7 @@ class Stores:
     residue: KvResidue
     feeds: KvFeedStore
     segments: KvSegmentStore
+    known_heads: KvKnownHeads
     queue: JetStreamQueue
     media: ObjectMediaStore
     folders: ObjectMediaFolders
@@ -56,6 +58,9 @@ async def open_stores(config: TranscoderConfig, client: Client) -> Stores:
         feeds=KvFeedStore(await ensure_bucket(client, layout.FEEDS_BUCKET, replicas=replicas)),
         segments=KvSegmentStore(
             await ensure_bucket(client, layout.READY_BUCKET, replicas=replicas, ttl_s=SEGMENT_TTL_S)
+        ),
+        known_heads=KvKnownHeads(
+            await ensure_bucket(client, layout.KNOWN_HEADS_BUCKET, replicas=replicas, ttl_s=KNOWN_TTL_S)
         ),
         queue=await open_queue(client, replicas=replicas, ack_wait_s=config.transcode_ack_wait_s),
         media=ObjectMediaStore(store),

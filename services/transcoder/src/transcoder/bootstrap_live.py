@@ -59,6 +59,7 @@ class Live:
                 host, _, port = self.srt_address.rpartition(":")
                 listen = self.srt_listener.listen
                 await stack.enter_async_context(srt_server(host, int(port), self.admission, listen))
+            stack.callback(self.admission.send_away)  # first of all: they look for another server meanwhile
             yield
 
 
@@ -83,6 +84,7 @@ def build_live(config: TranscoderConfig, stores: Stores, client: Client, channel
         media=stores.media,
         settings=settings,
         probe=probe_head,
+        known_heads=stores.known_heads,
         encoder=LiveEncoder(
             # a silent publisher is noticed first
             EncoderSettings(ffmpeg_path=config.ffmpeg, stall_timeout_s=2 * config.live_silence_s)

@@ -74,14 +74,20 @@ class Admission:
             except WeirError as failure:
                 log.warning("failure could not be told", error=failure.message, **{STREAM: stream_id})
 
+    def send_away(self) -> None:
+        """Let nobody in any more, and have publishers connect elsewhere while their last media are made."""
+        self._stopping = True
+        for session in self._running:
+            session.send_away()
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Let publishers in for as long as the block lasts; then hand all streams over."""
         try:
             yield
         finally:
-            self._stopping = True
-            await asyncio.gather(*(session.hand_over() for session in self._running))
+            self.send_away()
+            await asyncio.gather(*(session.finished() for session in self._running))
             await self._owners.stop()
 
     async def _make_room(self, stream_id: str, *, take_over: bool) -> Source | None:

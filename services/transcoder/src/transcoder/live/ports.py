@@ -12,6 +12,7 @@ from transcoder.domain.live_plan import LivePlan
 from transcoder.domain.live_settings import Beat, LiveSettings, PullSource
 from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.live_timeline import LiveEntry, LiveTimeline
+from transcoder.domain.opening import KnownHead
 from transcoder.domain.source import Source
 
 
@@ -122,6 +123,19 @@ class HeadProber(Protocol):
 
         HEAD_TOO_SHORT, unless `is_whole`: it does not tell enough yet.
         """
+
+
+class KnownHeads(Protocol):
+    """How publishers began when they came last. Without it, each of them is looked into."""
+
+    async def get(self, stream_id: str) -> KnownHead | None:
+        """Look up how the last one began; None also while nobody can say."""
+
+    async def put(self, stream_id: str, known: KnownHead) -> None:
+        """Keep how one has begun; Unavailable."""
+
+    async def forget(self, stream_id: str) -> None:
+        """Have the next one looked into; Unavailable."""
 
 
 class Tap(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chassis.errors import InvalidArgument, Unavailable, WeirError
@@ -18,13 +19,14 @@ from transcoder.domain.encoding import EncodeError
 from transcoder.domain.live_plan import LivePlan, plan_live
 from transcoder.domain.live_speed import LiveProgress, should_drop_top_rung
 from transcoder.domain.live_timeline import begin_run
+from transcoder.domain.opening import KnownHead, has_opening
 from transcoder.domain.source import Source
 from transcoder.live.announcing import Announcer
 from transcoder.live.closing import Closing
 from transcoder.live.feed import Feed
 from transcoder.live.head import Head, read_head
 from transcoder.live.ownership import Ownership, stopped
-from transcoder.live.ports import HeadProber, LiveEncode, LiveEncoder, LiveSettingsSource
+from transcoder.live.ports import HeadProber, KnownHeads, LiveEncode, LiveEncoder, LiveSettingsSource
 from transcoder.live.storing import Shelf
 from transcoder.live.together import together
 from transcoder.ports import Clock, MediaStore
@@ -40,6 +42,7 @@ class Ports:
     media: MediaStore
     settings: LiveSettingsSource
     probe: HeadProber
+    known_heads: KnownHeads
     encoder: LiveEncoder
     clock: Clock
 
@@ -80,8 +83,9 @@ class LiveSession:
         self._feed = Feed(ports.clock)
         self._filling: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
-        self._handed_over = False
-        self._recovery: asyncio.Task[None] | None = None
+        self._sent_away = False
+        self._settling: asyncio.Task[None] | None = None
+        self._known: KnownHead | None = None
         self._running = running
         self._source = source
         self.announced_s = 0.0
@@ -93,7 +97,7 @@ class LiveSession:
 
     async def run(self, demuxer: str, pieces: AsyncIterator[bytes]) -> None:
         """Make the stream out of what comes; see `ingest.publication.Session.run`."""
-        if self._handed_over:
+        if self._sent_away:
             raise _stopping()
         self._work = asyncio.create_task(self._make(demuxer), name=f"live {self.stream_id}")
         self._running.add(self)
@@ -108,20 +112,19 @@ class LiveSession:
         finally:
             self._end_feed()
             await end_tasks(self._filling, patience_s=CLEAN_UP_S)
-        await asyncio.shield(self._work)
-        if self._handed_over:
+        if self._sent_away:
             raise _stopping()
+        await asyncio.shield(self._work)
         if self._ownership.is_stopped:
             raise stopped()
         self._filling.result()
 
-    async def hand_over(self) -> None:
-        """Bring what has come to an orderly end, and send the publisher away."""
-        self._handed_over = True
+    def send_away(self) -> None:
+        """Have the publisher connect elsewhere; what has come is brought to an orderly end meanwhile."""
+        self._sent_away = True
         self._end_feed()
         if self._filling:
             self._filling.cancel()
-        await self.finished()
 
     async def finished(self) -> None:
         """Wait until all is announced that will be; how it went is for `run` to tell."""
@@ -148,13 +151,14 @@ class LiveSession:
             except EncodeError as error:
                 log.warning("live encode failed", error=str(error), **{STREAM: self.stream_id})
                 await self._report(str(error))
+                await self._forget()
                 raise Unavailable("the encoder failed: connect again", reason="ENCODER_FAILED") from error
 
     async def _encode(self, demuxer: str) -> None:
         head = await self._head(demuxer)
         if head is None:
             return
-        self._source = head.source
+        self._source, self._known = head.source, head.known
         settings = self._ownership.settings
         plan = plan_live(
             head.source,
@@ -173,15 +177,16 @@ class LiveSession:
 
     async def _head(self, demuxer: str) -> Head | None:
         """Look into what comes, unless it is known what that is; None if nothing comes at all."""
-        if self._source is None or self._source.demuxer != demuxer:
-            return await read_head(self._feed, self._ports.probe, demuxer)
-        data = await self._feed.take()
-        return Head(data=data, source=self._source) if data else None
+        if self._source and self._source.demuxer == demuxer:
+            data = await self._feed.take()
+            return Head(data=data, source=self._source) if data else None
+        known = await self._ports.known_heads.get(self.stream_id) if has_opening(demuxer) else None
+        return await read_head(self._feed, self._ports.probe, demuxer, known)
 
     async def _announce(self, plan: LivePlan, head: Head) -> None:
         now = self._feed.first_time or self._ports.clock()
         run = begin_run(self._ownership.timeline, now)
-        self._recovery = None
+        self._settling = None
         log.info("live run begins", run=run.discontinuity_sequence, **{STREAM: self.stream_id})
         announcer = Announcer(
             self._ports.media,
@@ -206,9 +211,22 @@ class LiveSession:
         await encode.finish()
 
     def _note_announced(self, announced_s: float) -> None:
-        """Take down how much of the run is announced; people may have been told that no media can be had."""
+        """Take down how much of the run is announced."""
         self.announced_s = announced_s
-        self._recovery = self._recovery or asyncio.create_task(self._report(""))
+        self._settling = self._settling or asyncio.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """Remember how a run began that has come to media; people may have been told that there are none."""
+        await self._report("")
+        if self._known:
+            with suppress(WeirError):
+                await self._ports.known_heads.put(self.stream_id, self._known)
+
+    async def _forget(self) -> None:
+        """Have the next publisher looked into: what was known of this one may be what its encoder met."""
+        if self._known:
+            with suppress(WeirError):
+                await self._ports.known_heads.forget(self.stream_id)
 
     async def _report(self, error: str) -> None:
         try:
