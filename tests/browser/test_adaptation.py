@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Locator, Page, Request, expect
 from support.browser import Visit, network_of, until, visiting
 from support.publish import make_picture, publish
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 # Two rungs; with sound they take 0.65 and 1.2 Mbit/s.
 LOW, HIGH = "VeryLow", "Low"
