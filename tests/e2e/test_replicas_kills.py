@@ -229,12 +229,15 @@ def test_no_viewer_notices_the_death_of_the_nats_leader(crowd: Crowd, usual: Usu
 @pytest.mark.parametrize("kind", [Kind.NATS, Kind.TRANSCODER])
 def test_nobody_notices_the_death_of_a_bystander(crowd: Crowd, usual: Usual, kind: Kind) -> None:
     """A NATS server that does not lead the ledger, a transcoder that does not own the stream."""
+    crowd.settle()
     busy = crowd.ledger_leader() if kind is Kind.NATS else crowd.suite.owner(crowd.live)[1]
     name = next(one.name for one in crowd.suite.stack.plan.of_kind(kind) if one.name != busy)
     with told(crowd, f"{name} SIGKILL, a bystander", ALLOWED_S["unseen"], usual):
         pid = crowd.suite.stack.kill(name)
         crowd.suite.stack.wait_restarted(name, pid)
         crowd.edge.wait_segments(2, ON_S)
+    if kind is Kind.NATS:
+        _tell(f"{busy} led the ledger before, {crowd.ledger_leader()} does now")
 
 
 def test_behind_the_death_of_the_only_door_everybody_plays_on(crowd: Crowd) -> None:

@@ -12,7 +12,7 @@ import nats
 import pytest
 from weir.timeline.v1 import timeline_pb2 as pb
 
-from chassis import errors
+from chassis import errors, layout
 from chassis.grpc_client import peer_errors
 from support.distributor import (
     Distributor,
@@ -250,6 +250,21 @@ async def test_a_forgotten_fold_is_made_again(nats_server: NatsServer) -> None:
                 await writer.append(segment(msn))
         for writer in writers:
             assert await count_segments(replica, writer) == 5
+
+
+async def test_appends_at_any_replica_need_nothing_but_the_ledger(nats_server: NatsServer) -> None:
+    """What leads the registry or the heads may be away: a replica has heard what the other one appended."""
+    async with running_distributor(nats_server.url) as one, running_distributor(nats_server.url) as other:
+        writer = await open_writer(one.timeline)
+        for replica in (other, one):
+            writer.timeline = replica.timeline
+            await writer.append(*([rendition()] if replica is other else []), segment(int(replica is one)))
+        async with await nats.connect(nats_server.url) as client:
+            for bucket in (layout.STREAMS_BUCKET, layout.HEADS_BUCKET):
+                await client.jetstream().delete_stream(f"KV_{bucket}")
+        for msn in range(2, 12):
+            writer.timeline = (one, other)[msn % 2].timeline
+            await writer.append(segment(msn))
 
 
 async def test_a_long_ledger_is_read_in_several_answers(distributor: Distributor) -> None:

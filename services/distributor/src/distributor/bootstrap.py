@@ -36,7 +36,7 @@ async def serve_distributor(config: DistributorConfig, stopping: Stopping) -> As
         open_channel(config.abr_address, tls) as abr,
     ):
         room = await build(config, client, transcoders, abr, tls=tls)
-        async with room.view_log.listening(), room.roster.show():
+        async with room.view_log.listening(), room.fold_news.listening(), room.roster.show():
             await room.viewers.begin()
             async with (
                 delivering(room.delivery, stopping, config),

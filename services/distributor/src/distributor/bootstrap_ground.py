@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from chassis.storage import ObjectStore, open_store
 from chassis.tls import Certificates
 from distributor.adapters.dead_letters import NatsDeadLetters, open_dead_letters
+from distributor.adapters.fold_news import FoldNews
 from distributor.adapters.head_store import HeadStore, LedgerJournal, open_heads
 from distributor.adapters.journal import Journal
 from distributor.adapters.ledger_store import LedgerStore, open_ledger_journal
@@ -39,6 +40,7 @@ class Ground:
     journal: LedgerJournal
     store: LedgerStore
     folds: Folds
+    fold_news: FoldNews
     registry: RegistryStore
     registry_journal: Journal
     tombstones: TombstoneStore
@@ -67,6 +69,7 @@ async def open_ground(  # noqa: PLR0917 - what `build` was given
     journal = await open_ledger_journal(client, heads, replicas=replicas, max_bytes=config.ledger_limit_bytes)
     store = LedgerStore(journal, now)
     registry, registry_journal = await open_registry(client, replicas=replicas)
+    folds = Folds(store, limit_count=config.fold_cache_count)
     return Ground(
         config=config,
         client=client,
@@ -76,7 +79,8 @@ async def open_ground(  # noqa: PLR0917 - what `build` was given
         heads=heads,
         journal=journal,
         store=store,
-        folds=Folds(store, limit_count=config.fold_cache_count),
+        folds=folds,
+        fold_news=FoldNews(client, folds),
         registry=registry,
         registry_journal=registry_journal,
         tombstones=await open_tombstones(client, replicas=replicas),

@@ -12,6 +12,7 @@ from weir.distributor.v1 import distributor_pb2_grpc as api_grpc
 from weir.timeline.v1 import timeline_pb2_grpc as pb_grpc
 
 from chassis.tls import Certificates
+from distributor.adapters.fold_news import FoldNews
 from distributor.adapters.needs import PeerNeeds
 from distributor.adapters.roster import NatsRoster
 from distributor.adapters.transcoder_client import TranscoderClient
@@ -58,6 +59,7 @@ class Room:
     defaults: LiveDefaults
     urls: IngestUrls
     folds: Folds
+    fold_news: FoldNews
     feeds: NatsFeeds
     needs: PeerNeeds
     now: Callable[[], datetime]
@@ -120,6 +122,7 @@ def _room_on(ground: Ground) -> Room:
         defaults=_defaults(ground.config),
         urls=_urls(ground.config),
         folds=ground.folds,
+        fold_news=ground.fold_news,
         feeds=about_streams.feeds,
         needs=PeerNeeds(ground.client, ground.objects, ground.abr),
         now=ground.now,

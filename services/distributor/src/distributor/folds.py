@@ -1,19 +1,24 @@
 """What is known of ledgers, so that an append need not read them: a bounded cache of their folds.
 
 A fold is right for the sequence that it names, whatever other replicas append meanwhile; the compare-and-set
-of an append tells when that sequence is history. What is not here is folded again from JetStream.
+of an append tells when that sequence is history. News of what others append keep it up to date; what is not
+here is folded again from JetStream.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
-from distributor.domain.entries import LedgerId
+from distributor.domain.entries import LedgerId, StoredRecord
 from distributor.domain.ledger import Ledger, fold
 from distributor.domain.stream import Stream, StreamKind
 from distributor.ports import LedgerReader
+
+NEWS_S = 0.05
+"""How long news of what was stored may take: to read it instead costs four questions to NATS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,8 @@ class Folds:
         self._limit_count = limit_count
         self._folds: OrderedDict[LedgerId, Fold] = OrderedDict()
         self._refreshing: dict[LedgerId, asyncio.Lock] = {}
+        self._heard = asyncio.Event()
+        """Replaced each time that it is set."""
 
     def __len__(self) -> int:
         return len(self._folds)
@@ -55,6 +62,24 @@ class Folds:
         self._folds.move_to_end(ledger_id)
         if len(self._folds) > self._limit_count:
             self._folds.popitem(last=False)
+
+    def hear(self, ledger_id: LedgerId, record: StoredRecord, *, previous_sequence: int) -> None:
+        """Fold a record that was stored just now, if what is held is the ledger as of its predecessor."""
+        held = self._folds.get(ledger_id)
+        if held is None or held.sequence != previous_sequence:
+            return
+        ledger = fold(held.ledger, (self._reader.decode(record),))
+        self._folds[ledger_id] = Fold(sequence=record.sequence, ledger=ledger)
+        self._heard.set()
+        self._heard = asyncio.Event()
+
+    async def caught_up(self, ledger_id: LedgerId, sequence: int) -> Fold | None:
+        """What is held of a ledger, after a moment for news that are on their way up to `sequence`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEWS_S):
+                while (held := self.known(ledger_id)) and held.sequence < sequence:
+                    await self._heard.wait()
+        return self.known(ledger_id)
 
     def forget(self, ledger_id: LedgerId) -> None:
         """Hold nothing of a ledger that is gone."""

@@ -106,7 +106,7 @@ class Timelines:
             InvalidArgument: LEDGER_LAW.
             NotFound: The incarnation is not there.
         """
-        known = self._folds.known(ledger_id)
+        known = await self._folds.caught_up(ledger_id, expected_sequence)
         if known is None or known.sequence < expected_sequence:
             known = await self._refreshed(ledger_id)
         if known.sequence != expected_sequence:

@@ -136,7 +136,7 @@ class LedgerStore:
 
     async def list_ledgers(self) -> Sequence[LedgerId]:
         """List all ledgers that hold a record."""
-        return tuple(_ledger_id(subject) for subject in await self._journal.subjects(ALL_LEDGERS))
+        return tuple(ledger_of(subject) for subject in await self._journal.subjects(ALL_LEDGERS))
 
     async def _append(
         self, ledger_id: LedgerId, record: pb.Record, *, epoch: int, expected_sequence: int
@@ -156,7 +156,8 @@ def _message_id(ledger_id: LedgerId, request_id: str) -> str:
     return f"{ledger_id.stream_id}/{ledger_id.incarnation}/{request_id or secrets.token_hex(8)}"
 
 
-def _ledger_id(subject: str) -> LedgerId:
+def ledger_of(subject: str) -> LedgerId:
+    """The ledger that is stored under a subject, or of which there is news under it."""
     *_, stream_token, incarnation = subject.split(".")
     return LedgerId(stream_id=layout.untoken(stream_token), incarnation=incarnation)
 
