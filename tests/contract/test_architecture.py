@@ -47,6 +47,7 @@ PURE_LIBRARY = (
         "types",
     ),
     *("typing", "urllib.parse", "zlib"),
+    "pydantic_core",  # JSON at a quarter of the price
 )
 PURE_CHASSIS = ("chassis.errors", "chassis.layout")
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from abr.domain.decision import decide
 from abr.domain.folding import take
@@ -12,7 +14,7 @@ from abr.domain.policies import POLICIES
 from abr.domain.snapshot import read_snapshot, times_s, write_snapshot
 from abr.domain.stream import Viewport
 from abr.domain.view import Choice
-from abr.domain.viewer import Viewer
+from abr.domain.viewer import VIEWER_ID, Viewer
 from support.adaptation import FILM, NOW_S, rung, sample, stream, viewer
 
 
@@ -95,6 +97,26 @@ def test_who_is_never_measured_is_of_whoever_is_asked() -> None:
     back = read_snapshot(write_snapshot(one, NOW_S + 1), FILM, NOW_S + 2)
     assert back is not None
     assert back.is_ours
+
+
+@given(
+    viewer_id=st.from_regex(VIEWER_ID, fullmatch=True),
+    buffer_s=st.floats(0, 3_600),
+    rate_bps=st.floats(1, 1e11),
+)
+def test_whatever_it_holds_people_can_read_it(viewer_id: str, buffer_s: float, rate_bps: float) -> None:
+    one = viewer(viewer_id=viewer_id)
+    take(one, sample(1.0, buffer_s=buffer_s, player_bps=rate_bps, transfer_s=buffer_s / 6), NOW_S + 1)
+    data = write_snapshot(one, NOW_S + 1)
+    kept = json.loads(data)
+    assert (kept["viewer_id"], kept["stated_bps"]) == (viewer_id, rate_bps)
+    assert kept["experience"]["media_s"] == one.experience.media_s
+    for form in (data, json.dumps(kept, indent=1).encode()):
+        back = read_snapshot(form, FILM, NOW_S + 1)
+        assert back is not None
+        assert back.times_s == one.times_s
+        assert back.history.packed == one.history.packed
+        assert back.experience == one.experience
 
 
 def test_a_snapshot_is_small(watching: Viewer) -> None:

@@ -11,19 +11,20 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
+from pydantic_core import to_json
+
 from abr.domain.qoe import SUMS, Experience
 from abr.domain.stream import Stream, Viewport
 from abr.domain.viewer import NOWHERE, Viewer
 
 VERSION = 2
 _sums = attrgetter(*SUMS)
-_write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def write_snapshot(viewer: Viewer, now_s: float) -> bytes:
     """Write a viewer as it is now; renditions by their ids, because ladders change."""
     ids = [rung.rendition_id for rung in viewer.stream.ladder]
-    return _write(
+    return to_json(
         {
             "version": VERSION,
             "stream_id": viewer.stream.stream_id,
@@ -45,7 +46,7 @@ def write_snapshot(viewer: Viewer, now_s: float) -> bytes:
             "ladder": ids,
             "downloads": binascii.b2a_base64(viewer.history.packed, newline=False).decode(),
         }
-    ).encode()
+    )
 
 
 def times_s(data: bytes) -> tuple[float, float]:
