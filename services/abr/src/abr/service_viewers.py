@@ -11,7 +11,9 @@ from abr.domain.stream import Stream
 from abr.domain.viewer import Viewer
 from abr.ports import Replicas, Snapshot, Snapshots
 
-BATCH_COUNT = 16
+BATCH_COUNT = 64
+"""Viewers that are saved together: waiting for an answer costs as much as to write dozens."""
+WRITE_COUNT = 16
 """Viewers that are written before others get a turn."""
 SCAN_COUNT = 1_000
 """Viewers that are looked at before others get a turn."""
@@ -42,6 +44,7 @@ class Viewers:
         self._replicas = replicas
         self._interval_s = interval_s
         self._now = now
+        self._saving = asyncio.Lock()
         self._urgent: dict[Viewer, float] = {}
         """Who was never saved, or plays something else than was saved, and since when."""
 
@@ -80,7 +83,7 @@ class Viewers:
         crowds = {stream_id: self._crowd.of_stream(stream_id) for stream_id in streams}
         for stream_id, viewer_id in sessions:
             viewer, stream = crowds[stream_id].get(viewer_id), streams[stream_id]
-            if not viewer or not stream or max(viewer.sampled_s, viewer.checked_s) <= doubtful_s:
+            if not viewer or not stream or viewer.sampled_s <= doubtful_s >= viewer.checked_s:
                 viewer = None
             elif viewer.stream is not stream:
                 viewer.go_over(stream)
@@ -157,24 +160,29 @@ class Viewers:
     async def _save(self, viewers: Sequence[Viewer]) -> bool:
         if not viewers:
             return True
-        now_s = self._now()
-        for viewer in viewers:
-            viewer.saved_current = viewer.current
-            if viewer.is_measured:
-                self._urgent.pop(viewer, None)
-        kept = await self._snapshots.save(
-            [
-                Snapshot(
-                    stream_id=viewer.stream.stream_id,
-                    viewer_id=viewer.viewer_id,
-                    data=write_snapshot(viewer, now_s),
-                )
-                for viewer in viewers
-            ]
-        )
+        async with self._saving:  # what is written first is sent first: the newest state of a viewer stays
+            now_s = self._now()
+            kept = await self._snapshots.save(await self._written(viewers, now_s))
         for viewer in viewers if kept else ():
             viewer.saved_s = now_s
         return kept
+
+    async def _written(self, viewers: Sequence[Viewer], now_s: float) -> Sequence[Snapshot]:
+        snapshots: list[Snapshot] = []
+        for turn in _batches(viewers, WRITE_COUNT):
+            snapshots += [self._write(viewer, now_s) for viewer in turn]
+            await asyncio.sleep(0)
+        return snapshots
+
+    def _write(self, viewer: Viewer, now_s: float) -> Snapshot:
+        viewer.saved_current = viewer.current
+        if viewer.is_measured:
+            self._urgent.pop(viewer, None)
+        return Snapshot(
+            stream_id=viewer.stream.stream_id,
+            viewer_id=viewer.viewer_id,
+            data=write_snapshot(viewer, now_s),
+        )
 
     def _restore(self, data: bytes, stream: Stream) -> Viewer | None:
         now_s = self._now()
