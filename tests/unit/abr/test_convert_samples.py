@@ -104,6 +104,23 @@ def test_a_sample_outside_its_range_is_left_out(form: Form, fields: dict[str, An
     assert read(form, **fields) is None
 
 
+def test_columns_say_what_samples_do() -> None:
+    samples = [
+        message(viewer_id="ann", msn=3, buffer_s=0, playback_rate_ratio=0, starved=True, transfer_ms=7),
+        message(viewer_id="bob", variant_id="high", top_bps=5_000_000, startup=True),
+        message(viewer_id="ann", msn=-2),
+    ]
+    one_by_one, by_columns = (told(form(samples)) for form in FORMS.values())
+    assert one_by_one == by_columns
+    assert len(by_columns) == 2
+
+
+def told(request: pb.ReportSamplesRequest) -> Sequence[tuple[tuple[str, str], Sample]]:
+    (batch,) = read_batches(request, NOW_S)
+    sessions = list(batch.sessions)
+    return [(sessions[place], Sample(*row)) for place, row in batch.rows]
+
+
 def test_whoever_is_wrong_nobody_else_is_left_out(form: Form) -> None:
     samples = [
         message(viewer_id="ann", variant_id="high", buffer_s=3),
@@ -113,7 +130,8 @@ def test_whoever_is_wrong_nobody_else_is_left_out(form: Form) -> None:
         message(viewer_id="ann", buffer_s=5),
     ]
     (batch,) = read_batches(form(samples), NOW_S)
-    read = [(*batch.sessions[place], row[0], row[6]) for place, row in batch.rows]
+    sessions = list(batch.sessions)
+    read = [(*sessions[place], row[0], row[6]) for place, row in batch.rows]
     assert read == [("film", "ann", "high", 3), ("show", "bob", "low", 4), ("film", "ann", "low", 5)]
     assert batch.count == 5
 
@@ -130,7 +148,8 @@ def test_a_message_may_have_both_forms() -> None:
     both = pb.ReportSamplesRequest(
         samples=[message()] * 600, columns=columns([message(viewer_id="bob")] * 400)
     )
-    assert [batch.sessions for batch in read_batches(both, NOW_S)] == [[("film", "ann")], [("film", "bob")]]
+    sessions = [list(batch.sessions) for batch in read_batches(both, NOW_S)]
+    assert sessions == [[("film", "ann")], [("film", "bob")]]
     both.samples.append(message())
     with pytest.raises(InvalidArgument, match="1001"):
         read_batches(both, NOW_S)

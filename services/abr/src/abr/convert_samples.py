@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from abr.domain.sample import (
     MAX_SPEED_RATIO,
     MAX_TRANSFER_S,
     PAST_S,
+    Batch,
     Row,
 )
 from chassis.errors import InvalidArgument
@@ -26,24 +26,9 @@ MAX_BYTES = 2**40
 _MAX_INT = 2**63
 _MAX_TRANSFER_MS = MAX_TRANSFER_S * 1e3
 
-Session = tuple[str, str]
-"""The stream, and who watches it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The samples of one message that lie in their ranges, in one of its two forms."""
-
-    count: int
-    """All samples, those outside their ranges too."""
-    sessions: Sequence[Session]
-    """Who was measured."""
-    rows: Iterable[tuple[int, Row]]
-    """The place of a session, and what was measured; to be gone through once."""
-
 
 def read_batches(request: pb.ReportSamplesRequest, now_s: float) -> Sequence[Batch]:
-    """Read one message; a sample outside its range is left out.
+    """Read one message, in whichever of its two forms it comes; a sample outside its range is left out.
 
     Raises:
         InvalidArgument: There are too many, or columns do not fit each other.
@@ -72,19 +57,22 @@ class _Columns:
 
     def read(self, now_s: float) -> Batch:
         """Read all of them."""
-        sessions = self._sessions()
+        stream_ids, viewer_ids = self._table("stream_ids"), self._table("viewer_ids")
+        if len(stream_ids) != len(viewer_ids):
+            raise _misfit(
+                "stream_ids", f"{len(stream_ids)} values", f"one for each of {len(viewer_ids)} viewers"
+            )
         rows: Iterable[tuple[int, Row]] = zip(
-            self._places("viewer_places", len(sessions)), self._rows(now_s), strict=True
+            self._places("viewer_places", len(viewer_ids)), self._rows(now_s), strict=True
         )
         if self._wrong:
             rows = [row for place, row in enumerate(rows) if place not in self._wrong]
-        return Batch(self._count, sessions, rows)
+        return Batch(count=self._count, stream_ids=stream_ids, viewer_ids=viewer_ids, rows=rows)
 
     def _rows(self, now_s: float) -> Iterable[Row]:
         variants = self._table("variant_ids")
-        speeds = self._values("playback_rate_ratio", -1, MAX_SPEED_RATIO)
         columns = (
-            [variants[place] for place in self._places("variant_places", len(variants))],
+            map(variants.__getitem__, self._places("variant_places", len(variants))),
             self._values("msns", -1, _MAX_INT),
             self._within(self._column("sample_time_s"), now_s - PAST_S, now_s + AHEAD_S),
             self._values("size_bytes", 0, MAX_BYTES),
@@ -93,23 +81,22 @@ class _Columns:
             self._values("buffer_s", -1, MAX_SECONDS),
             self._values("duration_s", 0, MAX_SECONDS),
             self._values("top_bps", 0, _MAX_INT),
-            [1.0 if speed_ratio < 0 else speed_ratio for speed_ratio in speeds],
+            self._speeds(),
             self._values("starved", 0, 1),
             self._values("startup", 0, 1),
+            repeat(0.0, self._count),  # latency_s and after_s: not told
+            repeat(-1.0, self._count),
         )
-        not_told = (repeat(0.0, self._count), repeat(-1.0, self._count))
-        return cast("Iterable[Row]", zip(*columns, *not_told, strict=True))
+        return cast("Iterable[Row]", zip(*columns, strict=True))
+
+    def _speeds(self) -> Iterable[float]:
+        if not self._columns.playback_rate_ratio:
+            return repeat(1.0, self._count)
+        speeds = self._values("playback_rate_ratio", -1, MAX_SPEED_RATIO)
+        return [1.0 if speed_ratio < 0 else speed_ratio for speed_ratio in speeds]
 
     def _table(self, name: str) -> Sequence[str]:
         return cast("Sequence[str]", getattr(self._columns, name)[:])
-
-    def _sessions(self) -> Sequence[Session]:
-        stream_ids, viewer_ids = self._table("stream_ids"), self._table("viewer_ids")
-        if len(stream_ids) != len(viewer_ids):
-            raise _misfit(
-                "stream_ids", f"{len(stream_ids)} values", f"one for each of {len(viewer_ids)} viewers"
-            )
-        return list(zip(stream_ids, viewer_ids, strict=True))
 
     def _column(self, name: str) -> Sequence[Any]:
         values = getattr(self._columns, name)[:]
@@ -124,10 +111,10 @@ class _Columns:
             raise _misfit(name, f"{min(places)} to {max(places)}", f"places from 0 to {count - 1}")
         return places
 
-    def _values(self, name: str, least: float, most: float) -> Sequence[Any]:
+    def _values(self, name: str, least: float, most: float) -> Iterable[Any]:
         """Read a column that may be empty, which stands for the least in each place."""
         if not getattr(self._columns, name):
-            return [least] * self._count
+            return repeat(least, self._count)
         return self._within(self._column(name), least, most)
 
     def _within(self, values: Sequence[Any], least: float, most: float) -> Sequence[Any]:
@@ -142,14 +129,19 @@ def _misfit(name: str, given: str, wanted: str) -> InvalidArgument:
 
 
 def _read_samples(samples: Sequence[pb.Sample], now_s: float) -> Batch:
-    sessions: dict[Session, int] = {}
+    sessions: dict[tuple[str, str], int] = {}
     rows = []
     oldest_s, newest_s = now_s - PAST_S, now_s + AHEAD_S
     for message in samples:
         if row := _read(message, oldest_s, newest_s):
             place = sessions.setdefault((message.stream_id, message.viewer_id), len(sessions))
             rows.append((place, row))
-    return Batch(len(samples), list(sessions), rows)
+    return Batch(
+        count=len(samples),
+        stream_ids=[stream_id for stream_id, _ in sessions],
+        viewer_ids=[viewer_id for _, viewer_id in sessions],
+        rows=rows,
+    )
 
 
 def _read(message: pb.Sample, oldest_s: float, newest_s: float) -> Row | None:

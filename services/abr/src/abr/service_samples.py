@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from itertools import islice
 
 from abr.domain.folding import take
-from abr.domain.sample import Row
+from abr.domain.sample import Batch, Row
 from abr.domain.stream import Stream
 from abr.domain.viewer import DUE, VIEWER_ID, Viewer
 from abr.ports import Streams
@@ -48,27 +48,22 @@ class Intake:
         self._waiting: deque[tuple[Stream, str, Row]] = deque()
         self._filled = asyncio.Event()
 
-    async def take(self, sessions: Sequence[tuple[str, str]], rows: Iterable[tuple[int, Row]]) -> int:
-        """Fold samples; answers how many count.
-
-        Args:
-            sessions: Streams, and who watches them.
-            rows: Places among the sessions, and what was measured.
-        """
-        streams = {stream_id: await self._stream(stream_id) for stream_id in {one for one, _ in sessions}}
+    async def take(self, batch: Batch) -> int:
+        """Fold samples; answers how many count."""
+        streams = {stream_id: await self._stream(stream_id) for stream_id in set(batch.stream_ids)}
         await asyncio.sleep(0)  # to read them took as long as a turn does
-        viewers = self._viewers.newest(sessions, streams)
-        left, count = iter(rows), 0
-        while turn := tuple(islice(left, TURN_COUNT)):
+        viewers = self._viewers.newest(batch.sessions, streams)
+        rows, count = iter(batch.rows), 0
+        for _ in range(0, batch.count, TURN_COUNT):
             now_s = self._now()
-            for place, row in turn:
+            for place, row in islice(rows, TURN_COUNT):
                 if viewer := viewers[place]:
                     count += take(viewer, row, now_s)
                     if viewer.undecided >= DUE:
                         self._note_segment(viewer)
                 else:
-                    stream_id, viewer_id = sessions[place]
-                    count += self._welcome(streams[stream_id], viewer_id, row, now_s)
+                    stream = streams[batch.stream_ids[place]]
+                    count += self._welcome(stream, batch.viewer_ids[place], row, now_s)
             await asyncio.sleep(0)
         return count
 

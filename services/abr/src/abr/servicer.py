@@ -56,7 +56,7 @@ class AbrServicer(pb_grpc.AbrServiceServicer):
         accepted_count = dropped_count = 0
         async for request in request_iterator:
             for batch in convert_samples.read_batches(request, self._now()):
-                count = await self._intake.take(batch.sessions, batch.rows)
+                count = await self._intake.take(batch)
                 accepted_count += count
                 dropped_count += batch.count - count
             if request.dropped_count > 0:

@@ -2,7 +2,7 @@
 
 It is done 20,000 times per second: a row is taken apart once, and what is asked often is asked plainly.
 """
-# ruff: noqa: PLR0917 - the values of a row, in its order
+# ruff: noqa: PLR0917, PLR1730 - the values of a row, in its order; a call of min() costs several comparisons
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def take(viewer: Viewer, row: Row, now_s: float) -> bool:
         if end_s < newest_s - AHEAD_S:
             return False
         end_s = newest_s
-    end_s = min(end_s, now_s)
+    if end_s > now_s:
+        end_s = now_s
     viewer.sampled_s, viewer.heard_s = end_s, now_s
     _fold(viewer, row, end_s)
     return True
@@ -56,7 +57,8 @@ def _fold(viewer: Viewer, row: Row, end_s: float) -> None:
     viewer.current = place
     viewer.undecided += segments
     if transfer_s > 0 and size_bytes > 0:
-        health_ratio = min(viewer.level_s / viewer.target_s, 1.0)
+        level_s, target_s = viewer.level_s, viewer.target_s
+        health_ratio = level_s / target_s if level_s < target_s else 1.0
         viewer.history.append(end_s, size_bytes, transfer_s, duration_s, latency_s, health_ratio, place)
 
 

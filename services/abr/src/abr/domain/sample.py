@@ -1,7 +1,9 @@
-"""One measurement of one viewer, and the ranges that it must lie in to count."""
+"""One measurement of one viewer, the ranges that it must lie in to count, and many of them together."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 MAX_SECONDS = 3_600.0
@@ -48,3 +50,22 @@ class Sample(NamedTuple):
     """From the request to the first byte; 0: unknown."""
     after_s: float = -1.0
     """Media that the player holds since the last byte came; below 0: unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Samples that came together, those that lie in their ranges."""
+
+    count: int
+    """All samples, those outside their ranges too."""
+    stream_ids: Sequence[str]
+    """What was watched, session by session."""
+    viewer_ids: Sequence[str]
+    """Who watched it."""
+    rows: Iterable[tuple[int, Row]]
+    """The place of a session, and what was measured; to be gone through once."""
+
+    @property
+    def sessions(self) -> Iterable[tuple[str, str]]:
+        """Each stream with who watches it."""
+        return zip(self.stream_ids, self.viewer_ids, strict=True)
