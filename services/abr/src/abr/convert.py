@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -120,7 +119,7 @@ def write_stats(stream: Stream, stats: Stats, now_s: float) -> pb.GetStatsRespon
 def write_time(time_s: float) -> Timestamp:
     """Write an instant."""
     timestamp = Timestamp()
-    timestamp.FromDatetime(datetime.fromtimestamp(time_s, UTC))
+    timestamp.FromMicroseconds(round(time_s * 1e6))
     return timestamp
 
 
