@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from weir.distributor.v1 import distributor_pb2 as api
@@ -16,7 +19,10 @@ from chassis.errors import AlreadyExists, FailedPrecondition, PermissionDenied, 
 from support.distributor import Distributor, running_distributor
 from support.live_node import PART_S, PARTS_PER_SEGMENT, SOURCE, Node, create_live, running_node
 from support.nats import NatsServer
+from support.ports import free_base
+from support.rtmp_peer import RtmpPeer, avc_header, picture, rtmp_peer
 from support.transcoder import until
+from transcoder.bootstrap_live import Live
 from transcoder.domain.encoding import EncodeError
 from transcoder.domain.ladder import NAMED_RUNGS
 from transcoder.domain.live_settings import LiveSettings, PullSource
@@ -264,8 +270,10 @@ async def test_source_that_is_left_is_not_looked_into_again(
         assert node.probe.looks_count == 1
 
 
-OPENING = flv.write_header((8, 9)) + flv.write_tag(9, 0, b"\x17\0") + flv.write_tag(8, 0, b"\xaf\0")
-FLV = OPENING + flv.write_tag(9, 0, b"\x17\1")
+RATE = flv.write_tag(18, 0, b"\x00\x09framerate\x00" + struct.pack(">d", 30.0))
+TRACKS = flv.write_tag(9, 0, b"\x17\0") + flv.write_tag(8, 0, b"\xaf\0")
+FRAMES = flv.write_tag(9, 0, b"\x17\1") + flv.write_tag(8, 0, b"\xaf\1")
+FLV = flv.write_header((8, 9)) + RATE + TRACKS + FRAMES
 
 
 async def until_known(node: Node) -> None:
@@ -332,11 +340,45 @@ async def test_publisher_that_is_sent_away_need_not_wait_for_its_last_media(
 
     await until(is_given)
     node.admission.send_away()
+    publisher.wire.hang_up()  # as its protocol does when its server stops
     with pytest.raises(Unavailable, match="this server stops"):
         await publisher.running
     gate.open.set()
     await publisher.session.finished()  # type: ignore[attr-defined]
     assert [part.part for part in await parts(distributor)] == [0, 1, 2, 3]
+
+
+async def test_publisher_by_rtmp_is_told_to_connect_again_when_its_server_stops(
+    node: Node, distributor: Distributor
+) -> None:
+    port, unused = free_base(1), cast("Any", None)
+    live = Live(
+        admission=node.admission,
+        standby=unused,
+        pulls=unused,
+        rtmp_address=f"127.0.0.1:{port}",
+        srt_address="",
+        srt_listener=unused,
+    )
+    async with AsyncExitStack() as running:
+        await running.enter_async_context(live.running())
+        async with rtmp_peer(port) as peer:
+            await peer.connect()
+            assert await peer.publish(await create_live(distributor)) == "NetStream.Publish.Start"
+            for message in (avc_header(), picture(0, b"first")):
+                await peer.send(message)
+
+            async def is_given() -> bool:
+                return node.encoder.gate.given_count > 0
+
+            await until(is_given)
+            await asyncio.gather(running.aclose(), require_words(peer, "this server stops: connect again"))
+
+
+async def require_words(peer: RtmpPeer, words: str) -> None:
+    info = (await peer.hear("onStatus"))[3]
+    assert isinstance(info, dict)
+    assert words in str(info["description"])
 
 
 async def test_media_are_held_while_nats_is_away(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 from weir.timeline.v1 import timeline_pb2 as pb
@@ -11,7 +12,7 @@ from weir.timeline.v1 import timeline_pb2 as pb
 from distributor.codec import read_record
 from distributor.domain.entries import Container, LedgerId, Record, StoredRecord
 from distributor.domain.ledger import Ledger
-from distributor.folds import Fold, Folds
+from distributor.folds import NEWS_COUNT, Fold, Folds
 
 LEDGER = LedgerId(stream_id="film", incarnation="1")
 OTHER = LedgerId(stream_id="other", incarnation="1")
@@ -73,6 +74,24 @@ def test_news_behind_a_gap_or_heard_before_change_nothing(folds: Folds, sequence
 def test_news_of_what_is_not_held_are_passed_over(folds: Folds) -> None:
     folds.hear(OTHER, opened(1, 1), previous_sequence=0)
     assert epoch_of(folds, OTHER) is None
+
+
+def test_own_appends_are_folded_once(folds: Folds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their news come before the answer does."""
+    folds.hear(LEDGER, opened(9, 1), previous_sequence=7)
+    folds.keep(LEDGER, Fold(sequence=9, ledger=replace(EMPTY, epoch=1)))
+    monkeypatch.setattr(Unread, "decode", None)
+    folds.hear(LEDGER, opened(12, 2), previous_sequence=9)
+    folds.keep(LEDGER, Fold(sequence=12, ledger=replace(EMPTY, epoch=2)))
+    assert epoch_of(folds) == (12, 2)
+
+
+def test_what_nobody_asks_for_is_held_no_longer(folds: Folds) -> None:
+    for sequence in range(8, 8 + NEWS_COUNT):
+        folds.hear(LEDGER, opened(sequence, sequence), previous_sequence=sequence - 1)
+    assert len(folds) == 1
+    folds.hear(LEDGER, opened(8 + NEWS_COUNT, 1), previous_sequence=7 + NEWS_COUNT)
+    assert len(folds) == 0
 
 
 async def test_news_that_are_on_their_way_are_waited_for(folds: Folds) -> None:

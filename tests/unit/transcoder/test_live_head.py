@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
@@ -14,9 +15,13 @@ from transcoder.ingest.rtmp.flv import write_header, write_tag
 from transcoder.live.feed import Feed
 from transcoder.live.head import Head, read_head
 
-FRAME = write_tag(9, 40, b"\x17\x01\x00\x00\x00a picture")
-OPENING = write_header((8, 9)) + write_tag(9, 0, b"\x17\x00the SPS") + write_tag(8, 0, b"\xaf\x00it")
-OTHER = write_header((8, 9)) + write_tag(9, 0, b"\x17\x00another") + write_tag(8, 0, b"\xaf\x00it")
+SOUND = write_tag(8, 40, b"\xaf\x01a sound")
+PICTURE = write_tag(9, 40, b"\x17\x01\x00\x00\x00a picture")
+FRAME = PICTURE + SOUND
+RATE = write_tag(18, 0, b"\x00\x09framerate\x00" + struct.pack(">d", 30.0))
+TRACKS = write_tag(9, 0, b"\x17\x00the SPS") + write_tag(8, 0, b"\xaf\x00it")
+OPENING = write_header((8, 9)) + RATE + TRACKS
+OTHER = OPENING.replace(b"the SPS", b"another")
 
 
 async def read(
@@ -42,8 +47,8 @@ async def known() -> KnownHead:
     """What is remembered of a first publisher."""
     head = await read([OPENING + FRAME], ScriptedProbe())
     assert head
-    assert head.known
-    return head.known
+    assert head.found
+    return head.found
 
 
 async def test_first_publisher_is_looked_into(known: KnownHead) -> None:
@@ -56,11 +61,11 @@ async def test_who_begins_as_the_last_one_is_recognized(known: KnownHead, size: 
     head = await read([data[at : at + size] for at in range(0, len(data), size)], probe, known)
     assert probe.looks_count == 0
     assert head
-    assert (head.source, head.known) == (SOURCE, known)
+    assert (head.source, head.found) == (SOURCE, None)
     assert data.startswith(head.data)
 
 
-@pytest.mark.parametrize("data", [OTHER + FRAME, OTHER, OPENING, b"something else"])
+@pytest.mark.parametrize("data", [OTHER + FRAME, OTHER, OPENING, OPENING + PICTURE, b"something else"])
 async def test_who_begins_in_another_way_is_looked_into(known: KnownHead, data: bytes) -> None:
     probe = ScriptedProbe()
     head = await read([data[:20], data[20:]], probe, known)
@@ -74,7 +79,7 @@ async def test_what_cannot_be_recognized_is_not_remembered(known: KnownHead) -> 
     head = await read([OPENING + FRAME], probe, known, "mpegts")
     assert probe.looks_count == 1
     assert head
-    assert head.known is None
+    assert head.found is None
 
 
 async def test_who_sends_nothing_has_no_head(known: KnownHead) -> None:

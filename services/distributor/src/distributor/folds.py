@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distributor.domain.entries import LedgerId, StoredRecord
 from distributor.domain.ledger import Ledger, fold
 from distributor.domain.stream import Stream, StreamKind
 from distributor.ports import LedgerReader
 
-NEWS_S = 0.05
+NEWS_S = 0.25
 """How long news of what was stored may take: to read it instead costs four questions to NATS."""
+NEWS_COUNT = 64
+"""Records that wait to be folded; a ledger that nobody asks for meanwhile is not held any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,18 @@ class Fold:
 
     sequence: int
     ledger: Ledger
+
+
+@dataclass(slots=True)
+class _Held:
+    """A fold, and records behind it that nobody has asked for yet."""
+
+    fold: Fold
+    news: list[StoredRecord] = field(default_factory=list)
+
+    @property
+    def sequence(self) -> int:
+        return self.news[-1].sequence if self.news else self.fold.sequence
 
 
 class Folds:
@@ -40,7 +54,7 @@ class Folds:
     def __init__(self, reader: LedgerReader, *, limit_count: int) -> None:
         self._reader = reader
         self._limit_count = limit_count
-        self._folds: OrderedDict[LedgerId, Fold] = OrderedDict()
+        self._folds: OrderedDict[LedgerId, _Held] = OrderedDict()
         self._refreshing: dict[LedgerId, asyncio.Lock] = {}
         self._heard = asyncio.Event()
         """Replaced each time that it is set."""
@@ -50,26 +64,32 @@ class Folds:
 
     def known(self, ledger_id: LedgerId) -> Fold | None:
         """What is held of a ledger; it may be history."""
-        if ledger_id in self._folds:
-            self._folds.move_to_end(ledger_id)
-        return self._folds.get(ledger_id)
+        if (held := self._folds.get(ledger_id)) is None:
+            return None
+        self._folds.move_to_end(ledger_id)
+        if held.news:
+            ledger = fold(held.fold.ledger, map(self._reader.decode, held.news))
+            held.fold, held.news = Fold(sequence=held.sequence, ledger=ledger), []
+        return held.fold
 
     def keep(self, ledger_id: LedgerId, known: Fold) -> None:
         """Hold a fold, unless a newer one is held."""
         held = self._folds.get(ledger_id)
-        if held is None or held.sequence < known.sequence:
-            self._folds[ledger_id] = known
+        if held is None or held.sequence <= known.sequence:
+            self._folds[ledger_id] = _Held(known)
         self._folds.move_to_end(ledger_id)
         if len(self._folds) > self._limit_count:
             self._folds.popitem(last=False)
 
     def hear(self, ledger_id: LedgerId, record: StoredRecord, *, previous_sequence: int) -> None:
-        """Fold a record that was stored just now, if what is held is the ledger as of its predecessor."""
+        """Take a record that was stored just now, if what is held is the ledger as of its predecessor."""
         held = self._folds.get(ledger_id)
         if held is None or held.sequence != previous_sequence:
             return
-        ledger = fold(held.ledger, (self._reader.decode(record),))
-        self._folds[ledger_id] = Fold(sequence=record.sequence, ledger=ledger)
+        if len(held.news) == NEWS_COUNT:
+            self.forget(ledger_id)
+            return
+        held.news.append(record)
         self._heard.set()
         self._heard = asyncio.Event()
 
@@ -102,7 +122,7 @@ class Folds:
     async def _refresh(self, stream: Stream) -> Fold:
         ledger_id = stream.ledger_id
         newest = await self._reader.last_sequence(ledger_id)
-        known = self._folds.get(ledger_id) or empty_fold(stream)
+        known = self.known(ledger_id) or empty_fold(stream)
         batches = self._reader.read(ledger_id, after_sequence=known.sequence, up_to=newest)
         async for batch in batches:
             ledger = fold(known.ledger, map(self._reader.decode, batch))

@@ -59,7 +59,7 @@ class Live:
                 host, _, port = self.srt_address.rpartition(":")
                 listen = self.srt_listener.listen
                 await stack.enter_async_context(srt_server(host, int(port), self.admission, listen))
-            stack.callback(self.admission.send_away)  # first of all: they look for another server meanwhile
+            stack.callback(self.admission.send_away)  # first of all: nobody waits for its last media then
             yield
 
 

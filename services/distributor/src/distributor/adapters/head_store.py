@@ -71,8 +71,8 @@ class LedgerJournal(Journal):
             return await super().holds(subject, sequence)
         return held.head.first_sequence <= sequence <= await self.last_sequence(subject)
 
-    async def _batch(self, subject: str, after_sequence: int, *, count: int) -> Sequence[Message]:
-        batch = await super()._batch(subject, after_sequence, count=count)
+    async def _batch(self, subject: str, after_sequence: int, count: int) -> Sequence[Message]:
+        batch = await super()._batch(subject, after_sequence, count)
         # Asked behind the read, since a head is written before anything is purged: what a purge took from
         # the batch, the head tells.
         head = (await self._heads.find(subject)).head

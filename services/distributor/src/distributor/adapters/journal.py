@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import nats.errors
@@ -42,6 +42,10 @@ class Message:
     previous_sequence: int
     data: bytes
     headers: Mapping[str, str]
+
+
+ReadBatch = Callable[[str, int, int], Awaitable[Sequence[Message]]]
+"""Reads the messages of a subject behind a sequence, at most so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +162,16 @@ class Journal:
         Raises:
             NotFound: JOURNAL_GONE; it was purged before `up_to` could be read.
         """
+        async for batch in self._read(self._batch, subject, after_sequence, up_to, count):
+            yield batch
+
+    async def _read(
+        self, read_batch: ReadBatch, subject: str, after_sequence: int, up_to: int | None, count: int
+    ) -> AsyncIterator[Sequence[Message]]:
         deadline = asyncio.get_running_loop().time() + RETRY_S
         position = after_sequence
         while up_to is None or position < up_to:
-            if batch := await self._batch(subject, position, count=count):
+            if batch := await read_batch(subject, position, count):
                 position = batch[-1].sequence
                 yield batch
             elif up_to is None:
@@ -201,15 +211,19 @@ class Journal:
         return tuple(info.state.subjects or ())
 
     async def _first(self, subject: str, after_sequence: int) -> Message | None:
-        """Read the first message behind a sequence: that of the leader, though a replica may lag."""
-        batches = self.read(subject, after_sequence=after_sequence, up_to=after_sequence + 1, count=1)
+        """Read the first message behind a sequence, as it is stored; a replica that lags is waited for."""
+        batches = self._read(self._stored_batch, subject, after_sequence, after_sequence + 1, 1)
         try:
             messages = [message async for batch in batches for message in batch]
         except NotFound:
             return None
         return messages[0]
 
-    async def _batch(self, subject: str, after_sequence: int, *, count: int) -> Sequence[Message]:
+    async def _batch(self, subject: str, after_sequence: int, count: int) -> Sequence[Message]:
+        """Read a batch as readers are to see it."""
+        return await self._stored_batch(subject, after_sequence, count)
+
+    async def _stored_batch(self, subject: str, after_sequence: int, count: int) -> Sequence[Message]:
         request = {"seq": after_sequence + 1, "next_by_subj": subject}
         request |= {"batch": count, "max_bytes": BATCH_BYTES}
         return await persist(lambda _attempt: self._request_batch(json.dumps(request).encode()))

@@ -1,4 +1,4 @@
-"""What publishers began with when they came last, in a NATS key-value bucket, as JSON.
+"""What publishers began with when they were looked into last, in a NATS key-value bucket, as JSON.
 
 It only spares a look: nobody waits long for it, and without it everything goes on.
 """
@@ -6,17 +6,22 @@ It only spares a look: nobody waits long for it, and without it everything goes 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import nats.errors
 from pydantic import TypeAdapter, ValidationError
 
 from chassis import layout
-from chassis.errors import NotFound, Unavailable
+from chassis.errors import NotFound, WeirError
 from chassis.messaging import KeyValue
+from chassis.telemetry import STREAM, log
 from transcoder.domain.opening import KnownHead
 
 KNOWN_TTL_S = 86_400.0
 GET_DEADLINE_S = 0.3
 """Less than a look takes."""
+PUT_DEADLINE_S = 2.0
 
 _KNOWN = TypeAdapter(KnownHead)
 
@@ -28,15 +33,29 @@ class KvKnownHeads:
         self._heads = heads
 
     async def get(self, stream_id: str) -> KnownHead | None:
-        try:
+        with _spared(stream_id):
             async with asyncio.timeout(GET_DEADLINE_S):
                 value = await self._heads.get(layout.known_head_key(stream_id))
             return _KNOWN.validate_json(value.data)
-        except (NotFound, Unavailable, TimeoutError, ValidationError):
-            return None
+        return None
 
     async def put(self, stream_id: str, known: KnownHead) -> None:
-        await self._heads.put(layout.known_head_key(stream_id), _KNOWN.dump_json(known))
+        with _spared(stream_id):
+            async with asyncio.timeout(PUT_DEADLINE_S):
+                await self._heads.put(layout.known_head_key(stream_id), _KNOWN.dump_json(known))
 
     async def forget(self, stream_id: str) -> None:
-        await self._heads.delete(layout.known_head_key(stream_id))
+        with _spared(stream_id):
+            async with asyncio.timeout(PUT_DEADLINE_S):
+                await self._heads.delete(layout.known_head_key(stream_id))
+
+
+@contextmanager
+def _spared(stream_id: str) -> Iterator[None]:
+    """Go on without it; a head that is not there, or was written by another version, is no trouble."""
+    try:
+        yield
+    except (NotFound, ValidationError):
+        pass
+    except (WeirError, TimeoutError, nats.errors.Error) as error:
+        log.info("known heads are away", error=repr(error), **{STREAM: stream_id})

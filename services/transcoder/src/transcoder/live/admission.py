@@ -18,7 +18,7 @@ from transcoder.live.session import LiveSession, Ports, Running, SessionRules
 # A publisher whose media ceased so long ago has lost its connection without knowing it.
 SILENT_S = 3.0
 # How long the last media of a publisher that has gone may take to be announced.
-_FINISH_S = 5.0
+_FINISH_S = 12.0
 _ASK_AGAIN_S = 0.05
 
 
@@ -75,7 +75,7 @@ class Admission:
                 log.warning("failure could not be told", error=failure.message, **{STREAM: stream_id})
 
     def send_away(self) -> None:
-        """Let nobody in any more, and have publishers connect elsewhere while their last media are made."""
+        """Let nobody in any more, and publishers go as soon as their protocols end what they send."""
         self._stopping = True
         for session in self._running:
             session.send_away()
@@ -87,7 +87,7 @@ class Admission:
             yield
         finally:
             self.send_away()
-            await asyncio.gather(*(session.finished() for session in self._running))
+            await asyncio.gather(*(session.hand_over() for session in self._running))
             await self._owners.stop()
 
     async def _make_room(self, stream_id: str, *, take_over: bool) -> Source | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from chassis.errors import InvalidArgument
 from transcoder.domain.live_plan import HEAD_BYTES, HEAD_S
-from transcoder.domain.opening import KnownHead, has_opening, read_opening, remember
+from transcoder.domain.opening import DEMUXER as OPENING_DEMUXER
+from transcoder.domain.opening import KnownHead, Opening, read_opening, remember
 from transcoder.domain.source import Source
 from transcoder.live.feed import Feed
 from transcoder.live.ports import HeadProber
@@ -26,8 +27,8 @@ class Head:
 
     data: bytes
     source: Source
-    known: KnownHead | None = None
-    """What is to be remembered of it; None if such bytes cannot be recognized."""
+    found: KnownHead | None = None
+    """What is to be remembered of it; None if it was known, or is not to be recognized by its bytes."""
 
 
 async def read_head(
@@ -44,11 +45,18 @@ async def read_head(
     Raises:
         InvalidArgument: What came in HEAD_BYTES or HEAD_S is nothing that can be transcoded.
     """
+    begin_s = asyncio.get_running_loop().time()
+    data = await feed.take()
+    if known and demuxer == OPENING_DEMUXER:
+        data, opening = await _read_opening(feed, data)
+        if opening and opening.digest == known.digest:
+            return Head(data=data, source=known.source)
+    return await _look(feed, probe, demuxer, data, begin_s)
+
+
+async def _look(feed: Feed, probe: HeadProber, demuxer: str, data: bytes, begin_s: float) -> Head | None:
+    """Read on behind `data` until a probe has seen enough; raises as `read_head`."""
     loop = asyncio.get_running_loop()
-    begin_s = loop.time()
-    data = await (_read_opening(feed, demuxer) if known else feed.take())
-    if known and (opening := read_opening(demuxer, data)) and opening.digest == known.digest:
-        return Head(data=data, source=known.source, known=known)
     while data:
         more, ended = await _read_more(feed, loop.time() + _LOOK_AFTER_S, len(data) + _LOOK_AFTER_BYTES)
         data += more
@@ -61,19 +69,20 @@ async def read_head(
                 raise
             continue
         if is_whole or elapsed_s >= ONE_TRACK_S or (source.video and source.audio):
-            return Head(data=data, source=source, known=remember(read_opening(demuxer, data), source))
+            opening = read_opening(data) if demuxer == OPENING_DEMUXER else None
+            return Head(data=data, source=source, found=remember(opening, source))
     return None
 
 
-async def _read_opening(feed: Feed, demuxer: str) -> bytes:
-    """Read on until the first frame shows, for as long as there would be nothing to look into."""
-    data, until_s = await feed.take(), asyncio.get_running_loop().time() + _LOOK_AFTER_S
-    while has_opening(demuxer) and not read_opening(demuxer, data) and len(data) < _LOOK_AFTER_BYTES:
+async def _read_opening(feed: Feed, data: bytes) -> tuple[bytes, Opening | None]:
+    """Read on until the opening is whole, for as long as there would be nothing to look into."""
+    until_s = asyncio.get_running_loop().time() + _LOOK_AFTER_S
+    while (opening := read_opening(data)) is None and 0 < len(data) < _LOOK_AFTER_BYTES:
         more, _ = await _read_more(feed, until_s, 1)
         if not more:
             break
         data += more
-    return data
+    return data, opening
 
 
 async def _read_more(feed: Feed, until_s: float, size_bytes: int) -> tuple[bytes, bool]:

@@ -126,16 +126,16 @@ class HeadProber(Protocol):
 
 
 class KnownHeads(Protocol):
-    """How publishers began when they came last. Without it, each of them is looked into."""
+    """How publishers began when they were looked into last. None of this fails: it only spares a look."""
 
     async def get(self, stream_id: str) -> KnownHead | None:
         """Look up how the last one began; None also while nobody can say."""
 
     async def put(self, stream_id: str, known: KnownHead) -> None:
-        """Keep how one has begun; Unavailable."""
+        """Keep how one has begun."""
 
     async def forget(self, stream_id: str) -> None:
-        """Have the next one looked into; Unavailable."""
+        """Have the next one looked into."""
 
 
 class Tap(Protocol):

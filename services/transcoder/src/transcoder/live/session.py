@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chassis.errors import InvalidArgument, Unavailable, WeirError
@@ -19,7 +18,7 @@ from transcoder.domain.encoding import EncodeError
 from transcoder.domain.live_plan import LivePlan, plan_live
 from transcoder.domain.live_speed import LiveProgress, should_drop_top_rung
 from transcoder.domain.live_timeline import begin_run
-from transcoder.domain.opening import KnownHead, has_opening
+from transcoder.domain.opening import KnownHead
 from transcoder.domain.source import Source
 from transcoder.live.announcing import Announcer
 from transcoder.live.closing import Closing
@@ -32,6 +31,7 @@ from transcoder.live.together import together
 from transcoder.ports import Clock, MediaStore
 from transcoder.service_beat import CLEAN_UP_S, while_beating
 
+_SETTLE_S = 2.0
 _JUDGED_COUNT = 120  # reports of an encoder, two a second: more than are judged
 
 
@@ -85,7 +85,7 @@ class LiveSession:
         self._work: asyncio.Task[None] | None = None
         self._sent_away = False
         self._settling: asyncio.Task[None] | None = None
-        self._known: KnownHead | None = None
+        self._found: KnownHead | None = None
         self._running = running
         self._source = source
         self.announced_s = 0.0
@@ -120,11 +120,16 @@ class LiveSession:
         self._filling.result()
 
     def send_away(self) -> None:
-        """Have the publisher connect elsewhere; what has come is brought to an orderly end meanwhile."""
+        """Let the publisher go as soon as its pieces end; what has come is brought to an end meanwhile."""
         self._sent_away = True
+
+    async def hand_over(self) -> None:
+        """Take nothing more, and bring what has come to an orderly end."""
+        self.send_away()
         self._end_feed()
         if self._filling:
             self._filling.cancel()
+        await self.finished()
 
     async def finished(self) -> None:
         """Wait until all is announced that will be; how it went is for `run` to tell."""
@@ -150,15 +155,18 @@ class LiveSession:
                 raise
             except EncodeError as error:
                 log.warning("live encode failed", error=str(error), **{STREAM: self.stream_id})
+                await self._settled()
                 await self._report(str(error))
-                await self._forget()
+                await self._ports.known_heads.forget(self.stream_id)
                 raise Unavailable("the encoder failed: connect again", reason="ENCODER_FAILED") from error
+            finally:
+                await self._settled()
 
     async def _encode(self, demuxer: str) -> None:
         head = await self._head(demuxer)
         if head is None:
             return
-        self._source, self._known = head.source, head.known
+        self._source, self._found = head.source, head.found
         settings = self._ownership.settings
         plan = plan_live(
             head.source,
@@ -180,7 +188,7 @@ class LiveSession:
         if self._source and self._source.demuxer == demuxer:
             data = await self._feed.take()
             return Head(data=data, source=self._source) if data else None
-        known = await self._ports.known_heads.get(self.stream_id) if has_opening(demuxer) else None
+        known = await self._ports.known_heads.get(self.stream_id)
         return await read_head(self._feed, self._ports.probe, demuxer, known)
 
     async def _announce(self, plan: LivePlan, head: Head) -> None:
@@ -218,15 +226,14 @@ class LiveSession:
     async def _settle(self) -> None:
         """Remember how a run began that has come to media; people may have been told that there are none."""
         await self._report("")
-        if self._known:
-            with suppress(WeirError):
-                await self._ports.known_heads.put(self.stream_id, self._known)
+        if self._found:
+            await self._ports.known_heads.put(self.stream_id, self._found)
 
-    async def _forget(self) -> None:
-        """Have the next publisher looked into: what was known of this one may be what its encoder met."""
-        if self._known:
-            with suppress(WeirError):
-                await self._ports.known_heads.forget(self.stream_id)
+    async def _settled(self) -> None:
+        """See to it that nothing of this goes on behind the session."""
+        if self._settling:
+            await asyncio.wait((self._settling,), timeout=_SETTLE_S)
+            await end_tasks(self._settling)
 
     async def _report(self, error: str) -> None:
         try:
