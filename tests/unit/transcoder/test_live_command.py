@@ -24,8 +24,8 @@ COMMAND = """
 ffmpeg -nostdin -hide_banner -loglevel error -nostats -stats_period 0.5 -max_error_rate 0.2
 -max_error_rate 1 -stdin -progress pipe:9
 -f live_flv -analyzeduration 10000000 -dts_delta_threshold 10 -dts_error_threshold 10
--max_pixels 33177600 -probesize 8388608 -protocol_whitelist file -reinit_filter 0 -thread_type slice
--threads 2 -i file:/dev/fd/10
+-fpsprobesize 0 -max_pixels 33177600 -probesize 8388608 -protocol_whitelist file -reinit_filter 0
+-thread_type slice -threads 2 -i file:/dev/fd/10
 -filter_complex
 [0:0]settb=1/1000000[s0];
 [s0]setpts=PTS-STARTPTS+round(STARTPTS/(100000/3))*(100000/3)+0[s1];

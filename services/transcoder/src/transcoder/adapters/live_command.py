@@ -7,7 +7,7 @@ that come out soon after they went in, a grid that clocks of any quality end up 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -34,6 +34,11 @@ LIVE_FLAGS = (
 
 JUMP_S = 10
 """A gap in the source's times is filled if it is shorter, and closed if it is longer."""
+
+_DEMUXER_FLAGS: Mapping[str, Mapping[str, Any]] = {
+    "mov": {"enable_drefs": 0},  # it opens no other file
+    "flv": {"fpsprobesize": 0},  # its rate is known: do not wait for twenty frames, in real time, to guess it
+}
 
 HEAD_MARGIN_S = 0.1
 """By so much more than the probe ffmpeg looks for streams: it counts from other frames."""
@@ -121,8 +126,8 @@ def _input_flags(run: LiveCommand, plan: LivePlan) -> dict[str, Any]:
     head_us = round(min(HEAD_S, plan.source.duration_s + HEAD_MARGIN_S) * 1_000_000)
     flags: dict[str, Any] = {
         "f": LIVE_DEMUXERS[plan.source.demuxer],  # no content can choose another, such as hls or concat
-        "protocol_whitelist": "file",  # nothing in a source makes ffmpeg open an address, and no demuxer ...
-        **({"enable_drefs": 0} if plan.source.demuxer == "mov" else {}),  # ... opens another file
+        "protocol_whitelist": "file",  # nothing in a source makes ffmpeg open an address; see enable_drefs
+        **_DEMUXER_FLAGS.get(plan.source.demuxer, {}),
         "probesize": HEAD_BYTES,  # look for streams no farther than the probe did, for it has found them ...
         "analyzeduration": head_us,  # ... and take no longer: a transport stream may always have more
         # times that jump by more go on where they were: else an hour's gap would be an hour of copies
