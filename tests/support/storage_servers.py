@@ -1,8 +1,8 @@
 """Servers that object storage of the clouds is tried against: each a process on a port of its own.
 
 S3 is moto (a wheel), Azure Blob Storage is Azurite (npm). Of Google Cloud Storage there is no emulator that
-speaks its XML interface, which obstore uses: `support.google_storage` stands for it. What Weir is told of
-them it is told as of the clouds: a URL, and the environment.
+speaks its XML interface, which obstore uses: `support.cloud_storage` stands for it, and serves moto as well.
+What Weir is told of them it is told as of the clouds: a URL, and the environment.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class S3Server(StorageServer):
     scheme = "s3"
 
     def argv(self) -> list[str]:
-        return [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(self.port)]
+        return [sys.executable, str(Path(__file__).with_name("cloud_storage.py")), "s3", str(self.port)]
 
     def environment(self, port: int) -> Mapping[str, str]:
         return {
@@ -174,12 +174,12 @@ class AzureServer(StorageServer):
 
 
 class GoogleServer(StorageServer):
-    """See `support.google_storage`."""
+    """See `support.cloud_storage`."""
 
     scheme = "gs"
 
     def argv(self) -> list[str]:
-        return [sys.executable, str(Path(__file__).with_name("google_storage.py")), str(self.port)]
+        return [sys.executable, str(Path(__file__).with_name("cloud_storage.py")), "gs", str(self.port)]
 
     def environment(self, port: int) -> Mapping[str, str]:
         account = {

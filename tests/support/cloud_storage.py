@@ -1,12 +1,15 @@
-"""A server of Google Cloud Storage's XML interface, as a program: `google_storage.py PORT`.
+"""Servers of S3, and of Google Cloud Storage's XML interface, as a program: `cloud_storage.py s3|gs PORT`.
 
-That interface is S3's but for some headers: this one turns Google's into Amazon's, and has moto answer.
+S3 is moto's, with one thing mended: moto looks whether a key is free and writes it in two steps, so that of
+two conditional writes at one moment both could succeed. Of the clouds', one does. Google's interface is S3's
+but for some headers: its requests are turned into Amazon's.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -18,6 +21,20 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _SIGNED = (
     "AWS4-HMAC-SHA256 Credential=google/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
+
+
+def speak_s3() -> Application:
+    """Build moto's application, with its conditional writes one after the other."""
+    s3: Application = DomainDispatcherApplication(create_backend_app)
+    one_at_a_time = Lock()
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if "HTTP_IF_NONE_MATCH" not in environ:
+            return s3(environ, start_response)
+        with one_at_a_time:
+            return list(s3(environ, start_response))
+
+    return answer
 
 
 def speak_google(s3: Application) -> Application:
@@ -40,5 +57,6 @@ def speak_google(s3: Application) -> Application:
 
 
 if __name__ == "__main__":
-    s3 = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", int(sys.argv[1]), speak_google(s3), threaded=True)
+    _, interface, port = sys.argv
+    application = speak_s3() if interface == "s3" else speak_google(speak_s3())
+    run_simple("127.0.0.1", int(port), application, threaded=True)
