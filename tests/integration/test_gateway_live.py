@@ -231,6 +231,28 @@ class TestRelease:
                     peer.append("talk", part(1, 0))
                     assert "part_1_0.m4s" in (await waiting).text
 
+    async def test_of_what_a_gateway_cannot_have_heard_another_one_is_to_be_asked(
+        self, tmp_path: Path
+    ) -> None:
+        peer, (port,) = TimelinePeer(), free_ports(1)  # type: ignore[abstract]
+        peer.create(live_stream())
+        peer.append("talk", video(), *whole(0))
+        unheard = (f"{HIGH}/segment_1.m4s?i={INCARNATION}", f"{PLAYLIST}?_HLS_msn=9")
+        async with AsyncExitStack() as first:
+            await first.enter_async_context(running_peer(peer, address=f"127.0.0.1:{port}"))
+            async with running_gateway(tmp_path, peer) as scene:
+                await until(scene, PLAYLIST, "segment_0")
+                assert [(await scene.get(url)).status for url in unheard] == [404, 400]
+                await first.aclose()
+                for url in unheard:
+                    answer = await scene.get(url)
+                    assert (answer.status, "TIMELINE_BEHIND" in answer.text) == (503, True)
+                    assert "x-envoy-ratelimited" not in answer.headers, "Envoy asks another gateway then"
+                async with running_peer(peer, address=f"127.0.0.1:{port}"), asyncio.timeout(20):
+                    for url, status in zip(unheard, (404, 400), strict=True):
+                        while (await scene.get(url)).status != status:
+                            pass
+
     async def test_who_heard_more_from_another_gateway_is_waited_for(self, scene: Scene) -> None:
         ahead = await hold(scene.get(f"{PLAYLIST}?_HLS_msn=5&_HLS_part=0"))
         unknown = await hold(scene.get(f"/hls/talk/variants/audio/playlist.m3u8?i={INCARNATION}"))

@@ -14,7 +14,7 @@ from hls_gateway.domain.names import MEDIA, PlaylistName
 from hls_gateway.domain.stream import Record
 from hls_gateway.editions.edition import Edition
 from hls_gateway.editions.follower import Follower
-from hls_gateway.ports import CaughtUp, TimelineEvent
+from hls_gateway.ports import BrokeOff, CaughtUp, TimelineEvent
 from support.playlists import END, a_live_stream, a_part, a_segment, a_video
 
 NAME = PlaylistName(MEDIA, "High")
@@ -111,6 +111,21 @@ async def test_a_recorded_stream_that_has_ended_is_not_shown_before_all_of_it_is
     async with following(feed) as follower:
         edition = await follower.settled(5.0)
         assert edition.playlist(NAME).count("#EXTINF") == 20
+
+
+async def test_a_break_is_known_until_everything_is_heard_again() -> None:
+    stream, record = a_live_stream(), Record(sequence=1, entries=(a_video(), a_segment(0)))
+    feed = ScriptedFeed([stream, record, CaughtUp()])
+    async with following(feed) as follower, asyncio.timeout(20):
+        edition = await follower.settled(1.0)
+        assert not edition.is_behind
+        events = ((BrokeOff(), True), (stream, True), (record, True), (BrokeOff(), True), (CaughtUp(), False))
+        for event, is_behind in events:
+            feed.more.put_nowait(event)
+            while not feed.more.empty():  # noqa: ASYNC110 - it is a turn of the loop or two
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert edition.is_behind is is_behind
 
 
 async def test_who_waits_hears_that_the_stream_is_gone() -> None:

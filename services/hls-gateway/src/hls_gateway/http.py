@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from opentelemetry.trace import SpanKind
 
-from chassis.errors import NotFound, WeirError
+from chassis.errors import NotFound, Unavailable, WeirError
 from chassis.telemetry import log, trace_context, tracer
 from hls_gateway.domain import cache_rules
 from hls_gateway.domain.blocking import Place, is_hinted, may_be_news, reload_place
@@ -192,8 +192,10 @@ class GatewaySite:
             try:
                 return _playlist_answer(request, edition, route.name, query)
             except WeirError as error:
-                behind = _may_be_behind(error, edition, route.name, query)
-                if not (behind and await edition.news(deadline - time.monotonic())):
+                if not _may_be_behind(error, edition, route.name, query):
+                    raise
+                if not await edition.news(deadline - time.monotonic()):
+                    _raise_if_behind(edition)
                     raise
 
     def _media(self, request: Request, route: MediaRoute, query: Query) -> Answer:
@@ -226,8 +228,10 @@ class GatewaySite:
             try:
                 media = await self._service.media(edition, route.rendition_id, route.name)
             except NotFound:
-                may_come = may_be_news(edition.timeline, route.rendition_id, route.name)
-                if not (may_come and await edition.news(deadline - time.monotonic())):
+                if not may_be_news(edition.timeline, route.rendition_id, route.name):
+                    raise
+                if not await edition.news(deadline - time.monotonic()):
+                    _raise_if_behind(edition)
                     raise
             else:
                 return _media_response(request, media, route, query, edition)
@@ -359,6 +363,14 @@ def _may_be_behind(error: WeirError, edition: Edition[Content], name: PlaylistNa
     is_named = bool(query.incarnation and name.rendition_id)  # as in a multivariant playlist
     behind = error.reason == "TOO_FAR_AHEAD" or (error.reason == "NO_PLAYLIST" and is_named)
     return behind and edition.timeline.is_live
+
+
+def _raise_if_behind(edition: Edition[Content]) -> None:
+    """Have Envoy ask another gateway for what this one may only not have heard of."""
+    if edition.is_behind:
+        raise Unavailable(
+            "this gateway hears nothing new for now: another one may have it", reason="TIMELINE_BEHIND"
+        )
 
 
 def _media_cache(route: MediaRoute, query: Query, edition: Edition[Content]) -> str:

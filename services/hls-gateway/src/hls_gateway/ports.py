@@ -22,7 +22,11 @@ class CaughtUp:
     """Everything that existed when following began has been told."""
 
 
-TimelineEvent = Stream | Record | CaughtUp
+class BrokeOff:
+    """Nothing is heard for now: others may know more, until the next CaughtUp."""
+
+
+TimelineEvent = Stream | Record | CaughtUp | BrokeOff
 
 
 class TimelineFeed(Protocol):
@@ -31,8 +35,9 @@ class TimelineFeed(Protocol):
     def follow(self, stream_id: str, incarnation: str) -> AsyncGenerator[TimelineEvent]:
         """Follow a stream: its description, its records, a CaughtUp, then each new record.
 
-        Goes on over breaks of the connection, without missing anything; a record may come twice. With an
-        empty incarnation the current one is followed, and each later one after a description of its own.
+        Goes on over breaks of the connection: each is told by a BrokeOff, and by a CaughtUp when nothing is
+        missing any more. A record may come twice. With an empty incarnation the current one is followed, and
+        each later one after a description of its own.
 
         Raises:
             NotFound: There is no such stream, or not any more.

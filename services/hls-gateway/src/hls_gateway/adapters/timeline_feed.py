@@ -20,7 +20,7 @@ from chassis.grpc_client import peer_errors
 from chassis.telemetry import STREAM, log
 from hls_gateway.convert import to_record, to_stream
 from hls_gateway.domain.stream import Record, Stream
-from hls_gateway.ports import CaughtUp, TimelineEvent
+from hls_gateway.ports import BrokeOff, CaughtUp, TimelineEvent
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 
@@ -53,6 +53,7 @@ class TimelineFeed:
             except WeirError as error:
                 if retry_s == _FIRST_RETRY_S:  # once for each time the distributor goes away
                     log.info("watch broke off", error=error.message, **{STREAM: stream_id})
+            yield BrokeOff()
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, _LAST_RETRY_S)
 

@@ -41,6 +41,8 @@ class Edition(Generic[Printed]):
     def __init__(self, stream: Stream, press: Press[Printed], *, keeps_all: bool = False) -> None:
         self.incarnation = stream.incarnation
         self.timeline = Timeline(stream=stream, keeps_all=keeps_all)
+        self.is_behind = False
+        """Nothing is heard of the stream for now: another gateway may know more."""
         self.room: WaitingRoom[Edition[Printed]] = WaitingRoom(LEAST_TARGETS * stream.target_duration_s)
         self._press = press
         self._printed: dict[PrintedKey, Printed] = {}

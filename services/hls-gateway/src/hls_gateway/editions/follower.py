@@ -12,7 +12,7 @@ from chassis.telemetry import STREAM, log
 from hls_gateway.domain.live_window import LEAST_TARGETS
 from hls_gateway.domain.stream import Record, Stream
 from hls_gateway.editions.edition import Edition, again
-from hls_gateway.ports import CaughtUp, Press, TimelineEvent, TimelineFeed
+from hls_gateway.ports import BrokeOff, CaughtUp, Press, TimelineEvent, TimelineFeed
 
 Printed = TypeVar("Printed")
 
@@ -134,6 +134,13 @@ class Follower(Generic[Printed]):
                 self._take_record(event)
             case CaughtUp():
                 self._complete()
+                self._note_behind(False)
+            case BrokeOff():
+                self._note_behind(True)
+
+    def _note_behind(self, is_behind: bool) -> None:
+        if self.edition:
+            self.edition.is_behind = is_behind
 
     def _take_record(self, record: Record) -> None:
         if self._incoming is None:
