@@ -285,6 +285,14 @@ async def until_known(node: Node) -> None:
     await until(is_known)
 
 
+async def create_known(node: Node, distributor: Distributor) -> str:
+    """Create a stream whose publisher was looked into and has gone; answers its key."""
+    key = await create_live(distributor)
+    await (await node.publish_flv(key, FLV)).hang_up()
+    await until_known(node)
+    return key
+
+
 @pytest.mark.parametrize("ends", ["stopped", "lost"])
 async def test_publisher_that_moves_is_recognized_however_its_owner_ended(
     nats_server: NatsServer, node: Node, distributor: Distributor, tmp_path: Path, ends: str
@@ -305,9 +313,7 @@ async def test_publisher_that_moves_is_recognized_however_its_owner_ended(
 async def test_publisher_that_comes_back_with_something_else_is_looked_into(
     node: Node, distributor: Distributor
 ) -> None:
-    key = await create_live(distributor)
-    await (await node.publish_flv(key, FLV)).hang_up()
-    await until_known(node)
+    key = await create_known(node, distributor)
     await (await node.publish_flv(key, FLV.replace(b"\x17\0", b"\x17\0another"))).hang_up()
     await (await node.publish(key, 4)).hang_up()
     assert node.probe.looks_count == 3
@@ -316,9 +322,7 @@ async def test_publisher_that_comes_back_with_something_else_is_looked_into(
 async def test_publisher_whose_media_cannot_be_encoded_is_looked_into_the_next_time(
     node: Node, distributor: Distributor
 ) -> None:
-    key = await create_live(distributor)
-    await (await node.publish_flv(key, FLV)).hang_up()
-    await until_known(node)
+    key = await create_known(node, distributor)
     node.encoder.failure = EncodeError("broken for a test", task="live", exit_status=1, last_words="")
     broken = await node.publish_flv(key, FLV)
     with pytest.raises(Unavailable, match="encoder failed"):
@@ -344,7 +348,7 @@ async def test_publisher_that_is_sent_away_need_not_wait_for_its_last_media(
     with pytest.raises(Unavailable, match="this server stops"):
         await publisher.running
     gate.open.set()
-    await publisher.session.finished()  # type: ignore[attr-defined]
+    await publisher.session.finished()
     assert [part.part for part in await parts(distributor)] == [0, 1, 2, 3]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,11 @@ class Tag:
         time = self.time_ms & 0xFFFFFFFF
         head += (time & 0xFFFFFF).to_bytes(3, "big") + bytes([time >> 24]) + bytes(3)
         return head + self.body + (TAG_BYTES + len(self.body)).to_bytes(4, "big")
+
+
+def told_rate(frame_rate: float) -> bytes:
+    """What metadata say of a frame rate: the property's name, and its value (AMF0 2.2, 2.5)."""
+    return b"\x00\x09framerate\x00" + struct.pack(">d", frame_rate)
 
 
 def read_tags(data: bytes) -> Iterator[Tag]:

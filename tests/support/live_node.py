@@ -43,11 +43,11 @@ from transcoder.domain.live_speed import LiveProgress
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.source import AudioTrack, Source, VideoTrack
 from transcoder.domain.thumbnails import THUMBNAILS_RENDITION_ID
-from transcoder.ingest.publication import PublishClaim, Session
+from transcoder.ingest.publication import PublishClaim
 from transcoder.live.admission import Admission
 from transcoder.live.closing import Closing
 from transcoder.live.ownership import OwnerRules, Owners
-from transcoder.live.session import Ports, SessionRules
+from transcoder.live.session import LiveSession, Ports, SessionRules
 
 PART_S = 1 / 3  # the ledger takes no part that is longer
 PARTS_PER_SEGMENT = 4
@@ -272,7 +272,7 @@ class Connection:
     """A publisher that was let in."""
 
     wire: Wire
-    session: Session
+    session: LiveSession
     running: asyncio.Task[None]
 
     async def hang_up(self) -> None:
@@ -307,7 +307,7 @@ class Node:
         """Pull a source, and get media for so many parts."""
         return self._connect(await self.admission.begin(settings, "pull"), b"x" * parts_count)
 
-    def _connect(self, session: Session, data: bytes, demuxer: str = "mpegts") -> Connection:
+    def _connect(self, session: LiveSession, data: bytes, demuxer: str = "mpegts") -> Connection:
         wire = Wire()
         if data:
             wire.send_bytes(data)

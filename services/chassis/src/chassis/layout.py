@@ -169,7 +169,7 @@ def ready_key(stream_id: str, incarnation: str, variant_id: str, number: int) ->
 
 
 def known_head_key(stream_id: str) -> str:
-    """How the publisher of a stream began when it came last."""
+    """How the publisher of a stream began when it was looked into last."""
     return token(stream_id)
 
 

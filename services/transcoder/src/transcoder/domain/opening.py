@@ -14,7 +14,8 @@ from itertools import islice
 
 from transcoder.domain.source import Source
 
-DEMUXER = "flv"
+OPENING_DEMUXER = "flv"
+"""The container whose bytes begin with an opening."""
 VIDEO, AUDIO = "video", "audio"
 DESCRIBED_BYTES, TAGS_COUNT = 64 * 1024, 64
 """More than any publisher needs to describe its tracks, and to send a frame of each."""

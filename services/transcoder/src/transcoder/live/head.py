@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from chassis.errors import InvalidArgument
 from transcoder.domain.live_plan import HEAD_BYTES, HEAD_S
-from transcoder.domain.opening import DEMUXER as OPENING_DEMUXER
-from transcoder.domain.opening import KnownHead, Opening, read_opening, remember
+from transcoder.domain.opening import OPENING_DEMUXER, KnownHead, Opening, read_opening, remember
 from transcoder.domain.source import Source
 from transcoder.live.feed import Feed
 from transcoder.live.ports import HeadProber

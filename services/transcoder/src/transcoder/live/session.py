@@ -18,7 +18,7 @@ from transcoder.domain.encoding import EncodeError
 from transcoder.domain.live_plan import LivePlan, plan_live
 from transcoder.domain.live_speed import LiveProgress, should_drop_top_rung
 from transcoder.domain.live_timeline import begin_run
-from transcoder.domain.opening import KnownHead
+from transcoder.domain.opening import OPENING_DEMUXER, KnownHead
 from transcoder.domain.source import Source
 from transcoder.live.announcing import Announcer
 from transcoder.live.closing import Closing
@@ -31,7 +31,7 @@ from transcoder.live.together import together
 from transcoder.ports import Clock, MediaStore
 from transcoder.service_beat import CLEAN_UP_S, while_beating
 
-_SETTLE_S = 2.0
+_SETTLE_S = 2.0  # how long a run that has ended waits for what it had to tell when it began
 _JUDGED_COUNT = 120  # reports of an encoder, two a second: more than are judged
 
 
@@ -155,12 +155,9 @@ class LiveSession:
                 raise
             except EncodeError as error:
                 log.warning("live encode failed", error=str(error), **{STREAM: self.stream_id})
-                await self._settled()
                 await self._report(str(error))
                 await self._ports.known_heads.forget(self.stream_id)
                 raise Unavailable("the encoder failed: connect again", reason="ENCODER_FAILED") from error
-            finally:
-                await self._settled()
 
     async def _encode(self, demuxer: str) -> None:
         head = await self._head(demuxer)
@@ -180,7 +177,10 @@ class LiveSession:
         plan = replace(plan, ladder=tuple(rung for rung in plan.ladder if timeline.takes(rung.name)))
         closing = Closing(self._ports.media, hold_s=self._rules.hold_s)
         await closing.close(self._ownership)  # what a run has left that died with its owner
-        await self._announce(plan, head)
+        try:
+            await self._announce(plan, head)
+        finally:
+            await self._settled()
         await closing.close(self._ownership)
 
     async def _head(self, demuxer: str) -> Head | None:
@@ -188,13 +188,14 @@ class LiveSession:
         if self._source and self._source.demuxer == demuxer:
             data = await self._feed.take()
             return Head(data=data, source=self._source) if data else None
-        known = await self._ports.known_heads.get(self.stream_id)
+        known = None
+        if demuxer == OPENING_DEMUXER:
+            known = await self._ports.known_heads.get(self.stream_id)
         return await read_head(self._feed, self._ports.probe, demuxer, known)
 
     async def _announce(self, plan: LivePlan, head: Head) -> None:
         now = self._feed.first_time or self._ports.clock()
         run = begin_run(self._ownership.timeline, now)
-        self._settling = None
         log.info("live run begins", run=run.discontinuity_sequence, **{STREAM: self.stream_id})
         announcer = Announcer(
             self._ports.media,
