@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -17,6 +16,7 @@ from weir.timeline.v1 import timeline_pb2 as pb
 
 from chassis.errors import AlreadyExists, FailedPrecondition, PermissionDenied, Unavailable
 from support.distributor import Distributor, running_distributor
+from support.flv import told_rate
 from support.live_node import PART_S, PARTS_PER_SEGMENT, SOURCE, Node, create_live, running_node
 from support.nats import NatsServer
 from support.ports import free_base
@@ -270,7 +270,7 @@ async def test_source_that_is_left_is_not_looked_into_again(
         assert node.probe.looks_count == 1
 
 
-RATE = flv.write_tag(18, 0, b"\x00\x09framerate\x00" + struct.pack(">d", 30.0))
+RATE = flv.write_tag(18, 0, told_rate(30))
 TRACKS = flv.write_tag(9, 0, b"\x17\0") + flv.write_tag(8, 0, b"\xaf\0")
 FRAMES = flv.write_tag(9, 0, b"\x17\1") + flv.write_tag(8, 0, b"\xaf\1")
 FLV = flv.write_header((8, 9)) + RATE + TRACKS + FRAMES

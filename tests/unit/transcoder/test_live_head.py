@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
+from support.flv import told_rate
 from support.live_node import SOURCE, ScriptedProbe
 from transcoder.domain.opening import KnownHead
 from transcoder.ingest.rtmp.flv import write_header, write_tag
@@ -18,7 +18,7 @@ from transcoder.live.head import Head, read_head
 SOUND = write_tag(8, 40, b"\xaf\x01a sound")
 PICTURE = write_tag(9, 40, b"\x17\x01\x00\x00\x00a picture")
 FRAME = PICTURE + SOUND
-RATE = write_tag(18, 0, b"\x00\x09framerate\x00" + struct.pack(">d", 30.0))
+RATE = write_tag(18, 0, told_rate(30))
 TRACKS = write_tag(9, 0, b"\x17\x00the SPS") + write_tag(8, 0, b"\xaf\x00it")
 OPENING = write_header((8, 9)) + RATE + TRACKS
 OTHER = OPENING.replace(b"the SPS", b"another")

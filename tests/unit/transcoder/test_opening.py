@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.flv import told_rate
 from support.live_node import SOURCE
 from transcoder.domain.opening import AUDIO, DESCRIBED_BYTES, TAGS_COUNT, VIDEO, read_opening, remember
 from transcoder.ingest.rtmp.flv import write_header, write_tag
@@ -17,7 +17,7 @@ from transcoder.ingest.rtmp.flv import write_header, write_tag
 Tag = tuple[int, bytes]
 METADATA = (
     18,
-    b"\x02\x00\x0aonMetaData\x08\0\0\0\1\x00\x09framerate\x00" + struct.pack(">d", 30.0) + b"\0\0\x09",
+    b"\x02\x00\x0aonMetaData\x08\0\0\0\1" + told_rate(30) + b"\0\0\x09",
 )
 AVC_HEADER, AVC_FRAME = (9, b"\x17\x00\x00\x00\x00the SPS"), (9, b"\x17\x01\x00\x00\x00a picture")
 HEVC_HEADER, HEVC_FRAME = (9, b"\x90hvc1the SPS"), (9, b"\x91hvc1a picture")
