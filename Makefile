@@ -46,10 +46,12 @@ run: setup ## Start everything on http://127.0.0.1:8080 until Ctrl-C (WEIR_PORT,
 check: EXAMPLES := --hypothesis-profile=quick
 check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests with fewer random examples
 
-test: lint test-unit test-contract test-integration test-e2e test-browser ## All tests (about 15 minutes on two cores)
+test: lint test-unit test-contract test-integration test-e2e test-browser ## All tests but those of `make torture` (ten minutes on two cores)
 
-torture: setup chromium ## Kill each process of a suite while viewers look on; prints what they missed (20 minutes)
-	@$(PYTEST) -m torture -rP tests/e2e tests/browser
+torture: setup chromium .tools/azurite/.installed ## Kill, freeze and flood, in rooms and while viewers look on; prints what they missed (25 minutes)
+	@$(PYTEST) $(AT_ONCE) -m torture tests/integration
+	@$(PYTEST) $(FILES_AT_ONCE) -m torture -rP tests/browser
+	@$(PYTEST) -m torture -rP tests/e2e
 
 faults: setup ## Seeded random faults on two of each service and three NATS servers (SEEDS=50 of them, from WEIR_FAULT_SEED=1 on)
 	@WEIR_FAULT_RUNS=$(or $(SEEDS),$(WEIR_FAULT_RUNS),3) $(PYTEST) -m torture -rP tests/e2e/test_replicas_faults.py
@@ -91,7 +93,7 @@ test-contract: setup .tools/kustomize ## Directions, contracts, Envoy's configur
 	@$(PYTEST) $(FILES_AT_ONCE) tests/contract
 
 test-integration: setup .tools/azurite/.installed ## One room each, over a real NATS, ffmpeg and storage
-	@$(PYTEST) $(AT_ONCE) tests/integration
+	@$(PYTEST) $(AT_ONCE) -m "not torture" tests/integration
 
 test-e2e: setup ## The whole suite as processes, and what happens when they die
 	@$(PYTEST) $(FILES_AT_ONCE) -m "not torture" tests/e2e

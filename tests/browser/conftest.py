@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from support.browser import chromium
-from support.publish import LONG_S, SAMPLE_S, make_picture, publish
+from support.publish import LONG_RATE, LONG_S, SAMPLE_S, make_picture, publish
 from support.stack import Stack
 from weir_cli.client import open_client
 
@@ -35,7 +35,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def long_source(sources: Path) -> Path:
     """A source of LONG_S seconds."""
-    return make_picture(sources / "long.mp4", LONG_S)
+    return make_picture(sources / "long.mp4", LONG_S, rate=LONG_RATE)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from support.left_out import replaying
 from support.stack import Stack
 from support.viewers_house import House, make_film
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300), pytest.mark.torture]
 
 SECONDS, HEAD = 48, 4
 BIG, LESS = 180, {90, 54}  # heights of Big, and of the rungs below it

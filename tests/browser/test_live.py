@@ -100,6 +100,7 @@ async def test_the_past_can_be_seen_and_left_again(
             assert visit.witness.complaints == []
 
 
+@pytest.mark.torture
 async def test_a_picture_that_stood_still_goes_on_at_live(
     browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
 ) -> None:
@@ -116,6 +117,7 @@ async def test_a_picture_that_stood_still_goes_on_at_live(
             await until(lambda: _is_behind_by_less_than(visit, LATENCY_DEADLINE_S), "it is live again")
 
 
+@pytest.mark.torture
 async def test_the_picture_waits_for_its_publisher_and_goes_on_by_itself(
     browser: Browser, site: str, api: aiohttp.ClientSession, log: Path
 ) -> None:

@@ -109,6 +109,7 @@ async def test_a_stream_plays_from_its_beginning_while_it_is_being_transcoded_an
             assert visit.witness.complaints == []
 
 
+@pytest.mark.torture
 @pytest.mark.timeout(300)
 async def test_play_goes_on_after_the_connection_was_lost(
     browser: Browser, site: str, long_source: Path

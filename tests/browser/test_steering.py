@@ -18,7 +18,7 @@ from support.second_way import SecondWay
 from support.stack import Stack
 from support.viewers_house import make_film
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240), pytest.mark.torture]
 
 DURATION_S = 120
 # A few times what the film needs, and hardly more than that: there is always something left to load.

@@ -60,6 +60,7 @@ def test_native_and_rest_clients_meet_the_same_handlers(stack: Stack) -> None:
     assert json.loads(answer.stdout)["title"] == "By gRPC"
 
 
+@pytest.mark.torture
 def test_no_read_fails_while_one_of_two_replicas_of_each_service_is_killed(
     start_stack: Callable[..., Stack],
 ) -> None:

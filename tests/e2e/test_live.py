@@ -90,6 +90,7 @@ def test_a_deleted_stream_is_gone(live: LiveSuite) -> None:
     assert live.call("GET", "/hls/streams/deleted")[0] == 404
 
 
+@pytest.mark.torture
 def test_a_killed_owner_is_replaced_once_its_publisher_is_back(live: LiveSuite) -> None:
     stream = live.create("owner-killed")
     with live.publish(stream), live.follow(stream) as viewer:

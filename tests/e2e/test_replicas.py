@@ -46,6 +46,7 @@ def test_everything_is_kept_three_times(suite: ReplicaSuite) -> None:
     }
 
 
+@pytest.mark.torture
 def test_replicas_that_stop_or_die_cost_no_request_and_no_segment(suite: ReplicaSuite, film: Path) -> None:
     suite.bring("film", film)
     suite.start_job("film")

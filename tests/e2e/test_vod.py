@@ -283,6 +283,7 @@ def test_a_cancelled_job_is_gone_when_the_answer_comes(
     assert (status, reason(answer)) == (400, "JOB_ENDED")
 
 
+@pytest.mark.torture
 def test_a_transcoder_killed_in_mid_job_loses_nothing(
     start_stack: Callable[..., Stack], long_film: Path
 ) -> None:

@@ -191,6 +191,7 @@ async def test_any_replica_tells_what_all_viewers_felt(peer: StreamsPeer, nats_s
             await until(SEGMENTS, house.other(home).segments, viewer)
 
 
+@pytest.mark.torture
 async def test_viewers_of_a_replica_that_is_killed_go_on_at_the_other_with_their_history(
     peer: StreamsPeer, nats_server: NatsServer
 ) -> None:

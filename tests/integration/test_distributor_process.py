@@ -75,6 +75,7 @@ async def channel_to(process: Process) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
+@pytest.mark.torture
 async def test_a_killed_distributor_takes_nothing_with_it(nats_server: NatsServer) -> None:
     """What was in flight is repeated elsewhere and stored once; a watcher goes on elsewhere."""
     with processes(nats_server, 2) as (doomed, other):
@@ -102,6 +103,7 @@ async def test_a_killed_distributor_takes_nothing_with_it(nats_server: NatsServe
             assert [*msns_of(seen), *msns_of(rest)] == [0, 1, 2]
 
 
+@pytest.mark.torture
 async def test_viewers_outlive_the_distributor_that_let_them_in(nats_server: NatsServer) -> None:
     """Also one that starts only then knows them, and a report that was not acknowledged counts once."""
     with processes(nats_server, 1) as (doomed,):

@@ -398,6 +398,7 @@ CROWD_COUNT = 10_000
 MOST_BYTES_EACH = 40_000
 
 
+@pytest.mark.torture
 async def test_ten_thousand_who_wait_are_released_by_one_append(tmp_path: Path) -> None:
     """A gateway of its own, as in production, and within its memory."""
     (port,) = free_ports(1)

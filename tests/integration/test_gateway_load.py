@@ -6,9 +6,12 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCH = Path(__file__).parents[2] / "bench" / "load.py"
 
 
+@pytest.mark.torture
 async def test_two_hundred_join_without_a_failure_and_without_a_second_read() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, BENCH, "200", "2", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

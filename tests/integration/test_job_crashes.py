@@ -30,6 +30,8 @@ from transcoder.domain.recording import RecordingState
 from transcoder.ports import Lane, Task
 from transcoder.service_jobs import TranscodeWish
 
+pytestmark = pytest.mark.torture
+
 ACK_WAIT_S = 1.0
 END_S = 60.0
 POLL_S = 0.3

@@ -155,6 +155,7 @@ async def test_two_processes_share_a_job(house: House, client: Transcoder) -> No
         await check_whole(client)
 
 
+@pytest.mark.torture
 async def test_a_killed_process_loses_nothing(house: House, client: Transcoder) -> None:
     async with house.processes(1) as [(_, first)]:
         await client.start()
@@ -183,6 +184,7 @@ async def test_a_process_that_is_asked_to_stop_hands_its_tasks_over_uncounted(
     assert job.retries_count == 0
 
 
+@pytest.mark.torture
 async def test_a_frozen_process_that_wakes_up_late_changes_nothing(house: House, client: Transcoder) -> None:
     async with house.processes(1) as [(_, frozen)]:
         await client.start()
@@ -270,6 +272,7 @@ async def test_a_chunk_that_fails_once_is_tried_again(house: House, client: Tran
     assert job.retries_count >= 1
 
 
+@pytest.mark.torture
 async def test_a_task_that_kills_its_process_does_so_only_so_often(house: House, client: Transcoder) -> None:
     house.script('case "$*" in *"-ss"*) kill -9 $PPID; sleep 5;; esac')
     await client.start()
@@ -307,6 +310,7 @@ async def test_a_process_that_stops_sends_its_watchers_elsewhere(house: House, c
             assert await process.wait() == 0
 
 
+@pytest.mark.torture
 async def test_a_fetch_whose_process_is_killed_is_done_by_another(house: House, tmp_path: Path) -> None:
     data = small_film(tmp_path, seconds=2.0).read_bytes()
     asked = 0

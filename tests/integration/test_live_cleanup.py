@@ -90,6 +90,7 @@ def may_be_asked_for(camera: Camera) -> set[str]:
     return wanted
 
 
+@pytest.mark.torture
 async def test_disk_and_ledger_stay_bounded_and_nobody_misses_anything(
     nats_server: NatsServer, clock: Clock, tmp_path: Path
 ) -> None:
@@ -290,6 +291,7 @@ async def test_a_new_life_leaves_nothing_of_the_old_one(
         assert {key.split("/")[2] for key in await objects(tmp_path)} == {again.writer.incarnation}
 
 
+@pytest.mark.torture
 async def test_many_clean_up_at_once_while_the_stream_grows(
     nats_server: NatsServer, clock: Clock, tmp_path: Path
 ) -> None:

@@ -185,6 +185,7 @@ async def second(nats_url: str, distributor: Distributor, objects: Path) -> Asyn
         yield
 
 
+@pytest.mark.torture
 async def test_owner_that_is_killed_is_replaced(nats_server: NatsServer, tmp_path: Path) -> None:
     objects = tmp_path / "objects"
     async with front(nats_server.url, objects, live_workers=0) as transcoder, AsyncExitStack() as stack:
@@ -210,6 +211,7 @@ async def test_owner_that_is_killed_is_replaced(nats_server: NatsServer, tmp_pat
         assert all((objects / one.object_key).is_file() for one in made if not one.gap)
 
 
+@pytest.mark.torture
 async def test_frozen_owner_is_refused_when_it_wakes(nats_server: NatsServer, tmp_path: Path) -> None:
     objects = tmp_path / "objects"
     async with front(nats_server.url, objects, live_workers=0) as transcoder, AsyncExitStack() as stack:

@@ -19,6 +19,8 @@ from support.nats_cluster import NatsCluster, nats_cluster
 
 __all__ = ["nats_cluster"]
 
+pytestmark = pytest.mark.torture
+
 DEADLINE_S = 60
 STREAM, SUBJECT = "LAWS", "laws.one"
 BUCKET, BUCKET_STREAM = "laws", "KV_laws"

@@ -27,6 +27,8 @@ from transcoder.config import TranscoderConfig
 from transcoder.ready.ports import FeedId
 from transcoder.ready.watching import ReadyWatch
 
+pytestmark = pytest.mark.torture
+
 TARGET_S = 2
 
 

@@ -215,6 +215,7 @@ class TestSharing:
             assert all(segment.program_date_time.seconds and segment.iframes for segment in segments)
         assert transcoder.stored("streams/cam/") == ledger.keys
 
+    @pytest.mark.torture
     async def test_segment_of_a_transcoder_that_died_is_announced_by_another(
         self,
         nats_server: NatsServer,

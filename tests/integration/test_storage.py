@@ -206,6 +206,7 @@ async def test_what_cannot_be_deleted_is_told_beside_a_key_that_is_not_there(tmp
     assert caught.value.reason == "STORAGE_AWAY"
 
 
+@pytest.mark.torture
 async def test_any_number_of_objects_is_listed_and_deleted_in_few_requests(store: ObjectStore) -> None:
     keys = [f"a/{number}" for number in range(1100)]
     at_once = asyncio.Semaphore(32)

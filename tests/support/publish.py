@@ -1,35 +1,42 @@
-"""Sources as `weir run` shows them, and the short way from a source to a stream."""
+"""Sources to look at, and the short way from a source to a stream."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
-import imageio_ffmpeg
 
+from support.media import run_ffmpeg
 from weir_cli.client import open_client
-from weir_cli.sample import follow, plan_sample_command
+from weir_cli.sample import follow
 
 # Long enough for a seek and segments of two renditions, short enough to be seen to its end.
 SAMPLE_S = 14
 # Takes two cores some eight seconds to transcode: time to look at it while it grows.
-LONG_S = 30
+LONG_S, LONG_RATE = 30, 30
+# There is half as much to encode, and for a browser to draw.
+USUAL_RATE = 15
 
 
-def make_picture(path: Path, duration_s: int) -> Path:
-    """Make a source of 720p with sound."""
-    command = plan_sample_command(imageio_ffmpeg.get_ffmpeg_exe(), path, duration_s=duration_s)
-    subprocess.run(command, check=True, timeout=60)
-    return path
+def make_picture(path: Path, duration_s: int, *, rate: int = USUAL_RATE) -> Path:
+    """Make a source of 720p with sound, of so many frames a second."""
+    picture = ("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate={rate}:duration={duration_s}")
+    video = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "23", "-pix_fmt", "yuv420p")
+    return _make(path, *picture, *_tone(duration_s), *video, "-movflags", "+faststart")
 
 
 def make_tone(path: Path, duration_s: int) -> Path:
     """Make a source without picture."""
-    tone = ("-f", "lavfi", "-i", f"sine=frequency=330:duration={duration_s}", "-c:a", "aac")
-    command = (imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", *tone, f"file:{path}")
-    subprocess.run(command, check=True, timeout=60)
+    return _make(path, *_tone(duration_s))
+
+
+def _tone(duration_s: int) -> tuple[str, ...]:
+    return ("-f", "lavfi", "-i", f"sine=frequency=330:sample_rate=48000:duration={duration_s}")
+
+
+def _make(path: Path, *arguments: str) -> Path:
+    run_ffmpeg(*arguments, "-c:a", "aac", "-ac", "2", f"file:{path}")
     return path
 
 

@@ -20,15 +20,15 @@ _NEEDS_A_JOB = _LOST | {""}
 Say = Callable[[str], None]
 
 
-def plan_sample_command(ffmpeg: str, output: Path, *, duration_s: int = SAMPLE_S) -> tuple[str, ...]:
+def plan_sample_command(ffmpeg: str, output: Path) -> tuple[str, ...]:
     """Plan the ffmpeg command that makes the sample.
 
     720p: three rungs of the ladder, and a source that two cores make within seconds.
     """
     # It moves, and shows time and frame number: a viewer sees a skipped or repeated frame.
-    picture = f"testsrc2=size=1280x720:rate=30:duration={duration_s}"
+    picture = f"testsrc2=size=1280x720:rate=30:duration={SAMPLE_S}"
     # A beep at each full second: a viewer hears when sound and picture part.
-    sound = f"sine=frequency=330:beep_factor=3:sample_rate=48000:duration={duration_s}"
+    sound = f"sine=frequency=330:beep_factor=3:sample_rate=48000:duration={SAMPLE_S}"
     return (
         ffmpeg,
         *("-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
