@@ -11,7 +11,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js import api
 
-from chassis import messaging
+from chassis import errors, messaging
 from chassis.config import ServiceConfig
 from chassis.nats_connection import connect
 from distributor.adapters.journal import Journal
@@ -108,6 +108,26 @@ async def test_a_bucket_holds_what_was_acknowledged_and_its_watch_goes_on(
                     break
         assert revisions == sorted(set(revisions))
         assert len(await bucket.list()) == len(revisions)
+
+
+async def test_without_a_majority_a_bucket_says_that_nats_is_away(
+    nats_cluster: NatsCluster, client: Client
+) -> None:
+    await messaging.ensure_bucket(client, BUCKET, replicas=3)
+    leader = await asyncio.to_thread(nats_cluster.leader, BUCKET_STREAM)
+    alone = {member.name: member for member in nats_cluster.members}.pop(leader)
+    others = [member.name for member in nats_cluster.members if member != alone]
+    async with connect(ServiceConfig(nats_url=f"nats://{alone.client}"), name="test") as of_the_leader:
+        bucket = await messaging.ensure_bucket(of_the_leader, BUCKET, replicas=3)
+        for name in others:
+            nats_cluster.freeze(name)
+        try:
+            with pytest.raises(errors.Unavailable) as caught:
+                await bucket.create("key", b"value")
+        finally:
+            for name in others:
+                nats_cluster.thaw(name)
+        assert caught.value.reason == "NATS_AWAY"
 
 
 async def test_a_frozen_server_is_given_up(

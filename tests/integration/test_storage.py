@@ -9,6 +9,7 @@ not how Google answers. What none of them shows: roles, quotas, and how real clo
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import time
@@ -233,6 +234,16 @@ async def test_all_below_a_prefix_goes_but_what_is_spared(store: ObjectStore) ->
     assert await store.delete_below("s/1/") == 1
     assert await store.delete_below("s/1/") == 0
     assert await listed(store, "s/") == ["s/1.x", "s/10/a"]
+
+
+async def test_where_storage_is_stays_in_the_log(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}/objects")
+    await store.put("a/b", b"x")
+    shutil.rmtree(tmp_path / "objects")
+    (tmp_path / "objects").write_bytes(b"no folder")
+    with pytest.raises(Unavailable) as caught:
+        await store.put("a/c", b"x")
+    assert (caught.value.reason, caught.value.message) == ("STORAGE_AWAY", "storage cannot be reached")
 
 
 KILLED = """

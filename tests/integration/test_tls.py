@@ -200,6 +200,14 @@ def test_only_the_authority_of_the_files_is_believed(
         assert believed["subject"] == ((("commonName", "weir-ca"),),)
 
 
+def test_connections_are_made_with_what_was_read_before_while_files_are_broken(caller: Mount) -> None:
+    tls, before = caller.open(), caller.certificate
+    caller.put(b"nonsense", b"nonsense", b"nonsense")
+    for context in (tls.client_context(), tls.server_context()):
+        assert context.get_ca_certs()
+    assert tls.current().certificate == before
+
+
 async def test_files_that_do_not_fit_each_other_are_not_taken(caller: Mount, authority: Authority) -> None:
     tls = caller.open()
     old = tls.current()

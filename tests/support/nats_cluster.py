@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -89,7 +90,9 @@ class NatsCluster:
         self._end(name, signal.SIGUSR2)
 
     def freeze(self, name: str) -> None:
+        """Stop a server in mid-step; when this returns it stands still."""
         self._processes[name].send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._processes[name].pid, os.WSTOPPED)
 
     def thaw(self, name: str) -> None:
         self._processes[name].send_signal(signal.SIGCONT)

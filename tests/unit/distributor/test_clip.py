@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from chassis.errors import OutOfRange
 from distributor.domain.clip import Story, choose_msns
 from distributor.domain.entries import Container, Ended, Entry, MediaKind, Record, Rendition, Segment
 from distributor.domain.stream import Description, StreamKind
@@ -23,7 +26,7 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def entries_of(rendition_id: str, count: int) -> Iterator[Entry]:
+def entries_of(rendition_id: str, count: int, *, begin_s: float = 0.0) -> Iterator[Entry]:
     yield Rendition(rendition_id=rendition_id, media_kind=MediaKind.VIDEO)
     for msn in range(count):
         yield Segment(
@@ -31,7 +34,7 @@ def entries_of(rendition_id: str, count: int) -> Iterator[Entry]:
             msn=msn,
             start_s=4.0 * msn,
             duration_s=4.0,
-            program_date_time=at(4.0 * msn),
+            program_date_time=at(begin_s + 4.0 * msn),
         )
 
 
@@ -46,6 +49,15 @@ def a_story() -> Story:
 def test_a_rendition_that_was_left_out_does_not_bound_what_can_be_clipped() -> None:
     msns = choose_msns(a_story(), DESCRIPTION, start=at(20), end=at(40))
     assert msns == {"Low": (5, 10)}
+
+
+def test_a_stretch_may_be_named_as_playlists_name_it_in_whole_milliseconds() -> None:
+    story = Story()
+    story.tell([Record(sequence=1, epoch=1, entries=tuple(entries_of("Low", 10, begin_s=0.000_684)))])
+    assert choose_msns(story, DESCRIPTION, start=at(0), end=at(40.001)) == {"Low": (0, 10)}
+    assert choose_msns(story, DESCRIPTION, start=at(8), end=at(16)) == {"Low": (2, 4)}
+    with pytest.raises(OutOfRange):
+        choose_msns(story, DESCRIPTION, start=at(-0.002), end=at(40))
 
 
 def test_a_clip_has_no_rendition_that_breaks_off_within_it() -> None:

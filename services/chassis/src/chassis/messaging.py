@@ -132,6 +132,9 @@ class KeyValue:
                 if attempt > 1 and (revision := await self._own_write(key, data)):
                     return revision
                 raise AlreadyExists(f"{key!r} exists already") from error
+            except js_errors.KeyNotFoundError as error:
+                # Refused for a write that is not there yet: it is still being agreed upon.
+                raise js_errors.ServiceUnavailableError from error
 
         return await persist(create)
 
@@ -250,8 +253,10 @@ class KeyValue:
         return False
 
     async def _own_write(self, key: str, data: bytes) -> int | None:
-        found = await self._get(key)
-        return found.revision if found.data == data else None
+        with suppress(NotFound):
+            found = await self._get(key)
+            return found.revision if found.data == data else None
+        return None
 
 
 def _value(entry: js_kv.KeyValue.Entry) -> Value:

@@ -64,4 +64,5 @@ def _passes(error: Exception) -> bool:
     """Whether a failure is one that another attempt may not meet."""
     if isinstance(error, HICCUPS):
         return True
-    return isinstance(error, js_errors.APIError) and error.err_code in _UNDECIDED
+    # What the client itself raises of a bucket has no err_code.
+    return isinstance(error, js_errors.APIError) and getattr(error, "err_code", None) in _UNDECIDED

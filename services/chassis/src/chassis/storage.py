@@ -19,6 +19,7 @@ from obstore.store import LocalStore, MemoryStore, from_url
 from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable, WeirError
 from chassis.storage_leftovers import remove_leftovers
 from chassis.storage_options import DEFAULTS, StorageOptions
+from chassis.telemetry import Seldom, log
 
 # obstore accepts a leading slash and percent escapes; no key of ours has either.
 _KEY = re.compile(r"[A-Za-z0-9_=.-]+(/[A-Za-z0-9_=.-]+)*")
@@ -28,6 +29,7 @@ _DELETE_PAUSES_S = (0.1, 0.5)
 _PARTS_AT_ONCE = 2  # of one upload: it holds so many parts in memory
 # No bucket is no missing object: a viewer must not be told that what was announced does not exist.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+_FAILURES = Seldom()
 _REFUSALS = (storage_errors.PermissionDeniedError, storage_errors.UnauthenticatedError)
 
 
@@ -206,8 +208,12 @@ class _translated:  # noqa: N801 - reads as a verb where it is used
                 return NotFound(f"there is no object {self._key!r}", reason="NO_OBJECT")
             case storage_errors.AlreadyExistsError():
                 return AlreadyExists(f"object {self._key!r} is there already", reason="OBJECT_EXISTS")
-        reason = "STORAGE_REFUSED" if isinstance(error, _REFUSALS) else "STORAGE_AWAY"
-        return Unavailable(f"storage failed on {self._key!r}: {_told(error)}", reason=reason)
+        if times := _FAILURES.count():
+            log.warning("storage failed", key=self._key, error=_told(error), times=times)
+        # Whoever asks may be anybody: where and what storage is stays in the log.
+        if isinstance(error, _REFUSALS):
+            return Unavailable("storage does not take our credentials", reason="STORAGE_REFUSED")
+        return Unavailable("storage cannot be reached", reason="STORAGE_AWAY")
 
 
 def _told(error: Exception) -> str:

@@ -7,9 +7,12 @@ Traces are OpenTelemetry, made only when OTEL_EXPORTER_OTLP_ENDPOINT names a col
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import time
 from typing import Any
 
+import stamina.instrumentation
 import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -34,6 +37,7 @@ tracer = trace.get_tracer("weir")
 def set_up(service: str, config: ServiceConfig) -> None:
     """Configure logs and traces of this process; to be called once, before anything logs."""
     _set_up_logs(service, config)
+    stamina.instrumentation.set_on_retry_hooks(())  # whoever repeats something says so itself
     if config.otlp_endpoint:
         provider = TracerProvider(resource=Resource.create({"service.name": service}))
         exporter = OTLPSpanExporter(endpoint=f"{config.otlp_endpoint.rstrip('/')}/v1/traces")
@@ -46,6 +50,24 @@ def shut_down() -> None:
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         provider.shutdown()
+
+
+class Seldom:
+    """Something that is to be logged now and then, however often it happens."""
+
+    def __init__(self, interval_s: float = 10.0) -> None:
+        self._interval_s = interval_s
+        self._due_time = -math.inf
+        self._count = 0
+
+    def count(self) -> int:
+        """Count one more; answers how many they are if they are to be logged now, else 0."""
+        self._count += 1
+        if time.monotonic() < self._due_time:
+            return 0
+        self._due_time = time.monotonic() + self._interval_s
+        told, self._count = self._count, 0
+        return told
 
 
 def trace_headers() -> dict[str, str]:

@@ -56,7 +56,8 @@ class Certificates:
         self._files = (certificate, key, authority)
         self._lock = threading.Lock()
         self._look_time = time.monotonic()
-        self._contexts: list[ssl.SSLContext] = []
+        purposes = (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH)
+        self._contexts = {purpose: self._context(purpose) for purpose in purposes}
         self._stamp = self._stamp_now()
         self._bundle = self._read(number=1)
 
@@ -87,23 +88,22 @@ class Certificates:
         )
 
     def server_context(self) -> ssl.SSLContext:
-        """Make a context for servers of our own that asks for a certificate; it follows the files.
+        """The context of servers of our own, which ask for a certificate; it follows the files.
 
         Only while somebody calls `current`, which each call over a channel and each gRPC connection does. An
         authority that the files name no more is still believed until the process ends.
         """
-        return self._context(ssl.Purpose.CLIENT_AUTH)
+        return self._contexts[ssl.Purpose.CLIENT_AUTH]
 
     def client_context(self) -> ssl.SSLContext:
-        """Make a context for connections of our own; it follows the files as `server_context` does."""
-        return self._context(ssl.Purpose.SERVER_AUTH)
+        """The context of connections of our own; it follows the files as `server_context` does."""
+        return self._contexts[ssl.Purpose.SERVER_AUTH]
 
     def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
         # Without a file of ours it would believe whomever the machine believes.
         context = ssl.create_default_context(purpose, cafile=self._files[-1])
         context.verify_mode = ssl.CERT_REQUIRED
         self._load(context)
-        self._contexts.append(context)
         return context
 
     def _look(self) -> None:
@@ -114,7 +114,7 @@ class Certificates:
             bundle = self._read(number=self._bundle.number + 1)
             if self._stamp_now() != stamp:  # replaced while it was read
                 return
-            for context in self._contexts:
+            for context in self._contexts.values():
                 self._load(context)
         except (OSError, ssl.SSLError) as error:
             log.warning("certificates cannot be read; the ones before stay in use", error=repr(error))

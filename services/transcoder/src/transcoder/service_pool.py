@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chassis.lifecycle import end_tasks
-from chassis.telemetry import TASK, log, trace_context, tracer
+from chassis.telemetry import TASK, Seldom, log, trace_context, tracer
 from transcoder.ports import Delivery, JobQueue, Lane
 from transcoder.service_beat import CLEAN_UP_S
 
@@ -37,6 +37,7 @@ class Pool:
         self._queue = queue
         self._slots = slots
         self._stopping = False
+        self._failures = Seldom()
         self._busy: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -71,8 +72,9 @@ class Pool:
                 if delivery := await self._queue.take(lane, wait_s=0):
                     return delivery
             return await self._queue.take(lanes[0], wait_s=IDLE_WAIT_S)
-        except Exception:  # noqa: BLE001 - NATS may be away for long, and will be back
-            log.warning("no tasks can be taken", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - NATS may be away for long, and will be back
+            if times := self._failures.count():
+                log.warning("no tasks can be taken", error=repr(error), times=times)
             await asyncio.sleep(IDLE_WAIT_S)
             return None
 

@@ -17,6 +17,9 @@ from distributor.domain.stream import Cut, Description, Stream
 
 Msns = Mapping[str, tuple[int, int]]
 
+# Playlists and players tell instants in whole milliseconds: one of theirs may lie so far beside ours.
+_ROUNDED = timedelta(milliseconds=1)
+
 
 @dataclass(slots=True)
 class Story:
@@ -63,7 +66,7 @@ def choose_msns(story: Story, description: Description, *, start: datetime, end:
     """
     listed = _listed(story.leading(), description)
     _require_within(listed, start, end)
-    touched = [one for one in listed if _time(one) < end and _end_time(one) > start]
+    touched = [one for one in listed if _time(one) < end - _ROUNDED and _end_time(one) > start + _ROUNDED]
     if not touched:
         raise OutOfRange(
             f"from {start.isoformat()} to {end.isoformat()} nothing was shown", reason="OUTSIDE_WINDOW"
@@ -141,7 +144,7 @@ def _require_within(listed: Sequence[Segment], start: datetime, end: datetime) -
         raise OutOfRange("the stream shows nothing yet", reason="OUTSIDE_WINDOW")
     first, last = _time(listed[0]), _end_time(listed[-1])
     for name, time in (("start_time", start), ("end_time", end)):
-        if not first <= time <= last:
+        if not first - _ROUNDED <= time <= last + _ROUNDED:
             raise OutOfRange(
                 f"{name} is {time.isoformat()}: it must lie from {first.isoformat()} to {last.isoformat()}, "
                 "what can be played now",

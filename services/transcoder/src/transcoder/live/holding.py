@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from chassis.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from chassis.telemetry import Seldom, log
 
 Result = TypeVar("Result")
 
 _AWAY = (Unavailable, DeadlineExceeded, ResourceExhausted)
+_HELD = Seldom()
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 
@@ -27,8 +29,10 @@ async def hold(operation: Callable[[], Awaitable[Result]], hold_s: float) -> Res
     while True:
         try:
             return await operation()
-        except _AWAY:
+        except _AWAY as error:
             if loop.time() + pause_s > deadline:
                 raise
+            if times := _HELD.count():
+                log.warning("live media are held", reason=error.reason, error=error.message, times=times)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
