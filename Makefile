@@ -23,9 +23,9 @@ KUSTOMIZE_SHA512 := acdac8a619f4e33640786e4b912638c6523da7398d73edf49d5a8b8ba671
 UV := .tools/uv-venv/bin/uv
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
-# Most tests wait for processes: three at a time keep two cores busy. Files that share something costly stay together: a
+# Most tests wait for processes: four at a time keep two cores busy. Files that share something costly stay together: a
 # running suite, an Envoy, what was parsed or built.
-AT_ONCE := -n 3 --dist worksteal
+AT_ONCE := -n 4 --dist worksteal
 PURE_AT_ONCE := -n 2 --dist worksteal
 FILES_AT_ONCE := -n 2 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))

@@ -13,8 +13,8 @@ from weir_cli.sample import follow
 
 # Long enough for a seek and segments of two renditions, short enough to be seen to its end.
 SAMPLE_S = 14
-# Takes two cores some eight seconds to transcode: time to look at it while it grows.
-LONG_S, LONG_RATE = 30, 30
+# Takes two cores ten seconds and more to transcode: time to look at it while it grows.
+LONG_S, LONG_RATE = 30, 20
 # There is half as much to encode, and for a browser to draw.
 USUAL_RATE = 15
 
