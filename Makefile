@@ -28,6 +28,7 @@ PYTEST := $(BIN)/python -m pytest -q
 AT_ONCE := -n 4 --dist worksteal
 PURE_AT_ONCE := -n 2 --dist worksteal
 FILES_AT_ONCE := -n 2 --dist loadfile
+SUITES_AT_ONCE := -n 3 --dist loadfile
 SERVICES := $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml))
 IMAGES := abr transcoder distributor hls-gateway
 IMAGE_TAG ?= 0.1.0
@@ -95,8 +96,8 @@ test-contract: setup .tools/kustomize ## Directions, contracts, Envoy's configur
 test-integration: setup .tools/azurite/.installed ## One room each, over a real NATS, ffmpeg and storage
 	@$(PYTEST) $(AT_ONCE) -m "not torture" tests/integration
 
-test-e2e: setup ## The whole suite as processes, and what happens when they die
-	@$(PYTEST) $(FILES_AT_ONCE) -m "not torture" tests/e2e
+test-e2e: setup ## The whole suite as processes
+	@$(PYTEST) $(SUITES_AT_ONCE) -m "not torture" tests/e2e
 
 test-browser: setup chromium ## Chromium plays through Envoy
 	@$(PYTEST) $(FILES_AT_ONCE) -m "not torture" tests/browser
