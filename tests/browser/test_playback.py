@@ -93,7 +93,7 @@ async def test_figures_and_chart_tell_what_flows(browser: Browser, site: str, sa
 async def test_a_stream_plays_from_its_beginning_while_it_is_being_transcoded_and_gets_its_end(
     browser: Browser, site: str, long_source: Path
 ) -> None:
-    recording_id = await begin(site, long_source)
+    recording_id = await begin(site, long_source, profiles=("Medium",))
     async with open_client(site) as client:
         await until(lambda: _percent_above(client, recording_id, 30), "30 % are there", deadline_s=120)
         async with visiting(browser, f"{site}/watch/{recording_id}") as visit:
