@@ -12,9 +12,11 @@ from pathlib import Path
 
 from support.edge import running_door
 from support.gateway import Scene, live_segment, live_stream, part, running_scene, store_part, until, video
+from support.http2 import asking_by_http2
 
 HIGH = "/hls/talk/variants/High"
 PLAYLIST = f"{HIGH}/playlist.m3u8"
+WAITING = 80
 
 
 @asynccontextmanager
@@ -51,6 +53,23 @@ async def test_who_waits_behind_envoy_is_released_by_an_append(tmp_path: Path) -
         assert (answer.status, "part_1_0.m4s" in answer.text) == (200, True)
         assert answer.headers["cache-control"] == "public, max-age=12"
         assert (await hint).body == data
+
+
+async def test_many_wait_on_one_connection_of_http_2_and_are_released_together(tmp_path: Path) -> None:
+    async with running_scene(tmp_path) as scene, through_envoy(scene, tmp_path) as outside:
+        scene.peer.create(live_stream())
+        scene.peer.append("talk", video(), live_segment(0))
+        await until(outside, PLAYLIST, "segment_0")
+        await store_part(scene, part(1, 0))
+        reload = f"{PLAYLIST}?_HLS_msn=1&_HLS_part=0"
+        async with asking_by_http2(outside.port, reload, WAITING) as requests:
+            answering = asyncio.ensure_future(requests.answers())
+            done, _ = await asyncio.wait([answering], timeout=1.0)
+            assert not done
+            scene.peer.append("talk", part(1, 0))
+            answers = await answering
+    assert [status for status, _ in answers] == [200] * WAITING
+    assert all("part_1_0.m4s" in text for _, text in answers)
 
 
 async def test_a_stall_behind_envoy_is_told_after_three_targets_not_tried_again(tmp_path: Path) -> None:

