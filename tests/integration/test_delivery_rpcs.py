@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.client import Client
 from weir.distributor.v1 import distributor_pb2 as api
 
 from chassis import errors
@@ -19,7 +20,11 @@ from chassis.grpc_client import peer_errors
 from chassis.messaging import jetstream
 from chassis.nats_connection import connect
 from chassis.storage import open_store
+from distributor.adapters.dead_letters import NatsDeadLetters, open_dead_letters
 from distributor.config import DistributorConfig
+from distributor.domain.delivery import Edge, EdgeKind, Freight, Order, order_for
+from distributor.domain.entries import LedgerId
+from distributor.domain.profiles import PROFILES
 from support.distributor import Distributor, Writer, open_writer, rendition, running_distributor, segment
 from support.edges import Cdn, GatewayEdge, away, running_cdn, running_gateway_edge
 from support.nats import NatsServer
@@ -129,6 +134,45 @@ async def test_a_failed_delivery_is_told_not_raised_and_kept_for_people(
         assert json.loads(letter.data or b"")["edge"] == "g1"
     metrics = await scene.call("GetMetrics", api.GetMetricsRequest())
     assert (metrics.total_delivery_failures, metrics.workers) == (1, 8)
+
+
+async def test_a_dead_letter_counts_once_though_it_had_to_be_sent_twice(nats_server: NatsServer) -> None:
+    async with _letters(nats_server) as (client, letters):
+        sent_count = client.stats["out_msgs"]
+        nats_server.freeze()
+        putting = asyncio.create_task(letters.put(_order(), attempts_count=1, error="gone"))
+        await until(lambda: client.stats["out_msgs"] >= sent_count + 2)
+        nats_server.thaw()
+        await putting
+        assert await letters.count() == 1
+
+
+async def test_failures_stay_counted_when_their_letters_are_over_and_nats_is_away(
+    nats_server: NatsServer,
+) -> None:
+    async with _letters(nats_server) as (client, letters):
+        for _ in range(2):
+            await letters.put(_order(), attempts_count=1, error="gone")
+        await jetstream(client).purge_stream("WEIR_DEAD_DELIVERIES")
+        assert await letters.count() == 2
+        other = await open_dead_letters(client, replicas=1)
+        nats_server.kill()
+        assert await other.count() == 2
+
+
+@asynccontextmanager
+async def _letters(server: NatsServer) -> AsyncIterator[tuple[Client, NatsDeadLetters]]:
+    async with connect(DistributorConfig(nats_url=server.url), name="test") as client:
+        yield client, await open_dead_letters(client, replicas=1)
+
+
+def _order() -> Order:
+    ledger_id = LedgerId(stream_id="film", incarnation="3f2a")
+    freight = Freight(
+        ledger_id=ledger_id, rendition_id="Low", msn=0, suffix="m4s", object_key="a.m4s", size_bytes=1
+    )
+    edge = Edge(name="cdn", kind=EdgeKind.PUT, address="https://cdn.example.com")
+    return order_for(edge, freight, PROFILES[0], is_new=False)
 
 
 async def test_a_viewer_is_served_where_they_are(scene: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -124,6 +125,32 @@ async def test_viewers_outlive_the_distributor_that_let_them_in(nats_server: Nat
                 left = await living.LeaveStream(api.LeaveStreamRequest(stream_id="film", viewer_id="v"))
     assert left.session_id == joined.session_id
     assert (left.segments_received, left.bytes_received) == (1, 7)
+
+
+async def test_failed_deliveries_stay_counted_when_the_distributor_that_made_them_dies(
+    nats_server: NatsServer,
+) -> None:
+    cdn = {"name": "gone", "kind": "prefetch", "address": f"http://127.0.0.1:{free_base()}"}
+    settings = {"WEIR_CDNS": json.dumps([cdn])}
+    with processes(nats_server, 1, **settings) as (doomed,):
+        async with channel_to(doomed) as channel:
+            writer = await open_writer(timeline_pb2_grpc.TimelineServiceStub(channel))
+            await writer.append(rendition(), segment(0))
+            assert await failures_after_another(channel) == 1
+        doomed.process.kill()
+        with processes(nats_server, 1, **settings) as (other,):
+            async with channel_to(other) as channel:
+                living: Any = distributor_pb2_grpc.DistributionServiceStub(channel)
+                assert (await living.GetMetrics(api.GetMetricsRequest())).total_delivery_failures == 1
+                assert await failures_after_another(channel) == 2
+
+
+async def failures_after_another(channel: grpc.aio.Channel) -> int:
+    """Order a delivery that fails; how many failed by then."""
+    distribution: Any = distributor_pb2_grpc.DistributionServiceStub(channel)
+    answer = await distribution.DeliverSegment(api.DeliverSegmentRequest(stream_id="film", segment_id="0"))
+    assert [one.edge for one in answer.deliveries if one.error] == ["gone"]
+    return int((await distribution.GetMetrics(api.GetMetricsRequest())).total_delivery_failures)
 
 
 async def test_a_stopping_distributor_says_so_before_it_stops(nats_server: NatsServer) -> None:

@@ -49,6 +49,7 @@ def _distribution(ground: Ground, around: Surroundings) -> Distribution:
         viewers=around.viewers,
         abr=AbrClient(ground.abr),
         roster=around.roster,
+        letters=ground.letters,
         profiles=ground.config.delivery_profiles,
         now=ground.now,
     )

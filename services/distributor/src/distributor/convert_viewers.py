@@ -247,7 +247,7 @@ def write_metrics(metrics: Metrics) -> api.GetMetricsResponse:
         total_active_viewers=metrics.viewers_count,
         total_segments_served=metrics.served.segments_count,
         total_bytes_served=metrics.served.size_bytes,
-        total_delivery_failures=metrics.deliveries.failures_count,
+        total_delivery_failures=metrics.failures_count,
         cdn_cache_hit_rate=metrics.cache_hit_rate,
         queue_depth=metrics.deliveries.queued_count,
         workers=metrics.deliveries.workers_count,

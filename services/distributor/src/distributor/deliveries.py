@@ -60,7 +60,6 @@ class Deliveries:
         self._waiting: WaitingLine[Job] = WaitingLine()
         self._room = asyncio.Semaphore(limit_count)
         self._open_count = 0
-        self._failures_count = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._failed: dict[str, int] = {}
@@ -68,11 +67,7 @@ class Deliveries:
 
     def figures(self) -> DeliveryFigures:
         """What the desk does now."""
-        return DeliveryFigures(
-            workers_count=self._workers_count,
-            queued_count=len(self._waiting),
-            failures_count=self._failures_count,
-        )
+        return DeliveryFigures(workers_count=self._workers_count, queued_count=len(self._waiting))
 
     async def take(self, order: Order) -> asyncio.Future[Delivery]:
         """Take an order as soon as there is room: whoever gives faster than edges take is slowed down."""
@@ -151,7 +146,6 @@ class Deliveries:
             delay_s = backoff_s(job.attempts_count, random.random())  # noqa: S311 - jitter needs no secrecy
             asyncio.get_running_loop().call_later(delay_s, self._waiting.put, job)
             return
-        self._failures_count += 1
         await self._bury(job, error)
         self._finish(job, error=error.message)
 

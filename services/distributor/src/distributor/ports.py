@@ -94,15 +94,12 @@ class DeliveryFigures:
 
     workers_count: int = 0
     queued_count: int = 0
-    failures_count: int = 0
-    """Deliveries given up after their last attempt."""
 
     def plus(self, other: DeliveryFigures) -> DeliveryFigures:
         """Add another distributor's."""
         return DeliveryFigures(
             workers_count=self.workers_count + other.workers_count,
             queued_count=self.queued_count + other.queued_count,
-            failures_count=self.failures_count + other.failures_count,
         )
 
 
@@ -331,6 +328,9 @@ class DeadLetters(Protocol):
 
     async def put(self, order: Order, *, attempts_count: int, error: str) -> None:
         """Keep one."""
+
+    async def count(self) -> int:
+        """How many were ever kept, by any distributor."""
 
 
 class Edges(Protocol):

@@ -25,7 +25,7 @@ from distributor.domain.profiles import Profile, find_profile
 from distributor.domain.session import Ended, Session
 from distributor.domain.stream import Stream, StreamKind
 from distributor.domain.views import Adapt, Forget, Join, Leave, Served, Start
-from distributor.ports import Abr, DeliveryFigures, Registry, Roster
+from distributor.ports import Abr, DeadLetters, DeliveryFigures, Registry, Roster
 from distributor.service_streams import Streams
 from distributor.viewers import Viewers
 
@@ -105,6 +105,8 @@ class Metrics:
     served: Served
     cache_hit_rate: float
     deliveries: DeliveryFigures
+    failures_count: int
+    """Deliveries that were ever given up, by distributors alive and dead."""
     time: datetime
 
 
@@ -119,6 +121,7 @@ class Distribution:
         viewers: Viewers,
         abr: Abr,
         roster: Roster,
+        letters: DeadLetters,
         profiles: Sequence[Profile],
         now: Callable[[], datetime],
     ) -> None:
@@ -127,6 +130,7 @@ class Distribution:
         self._viewers = viewers
         self._abr = abr
         self._roster = roster
+        self._letters = letters
         self._profiles = profiles
         self._now = now
 
@@ -245,8 +249,9 @@ class Distribution:
             time=self._now(),
         )
 
-    def metrics(self) -> Metrics:
+    async def metrics(self) -> Metrics:
         """Sum up what all distributors know."""
+        failures_count = await self._letters.count()
         alive = self._roster.alive()
         total = self._viewers.sum()
         deliveries = DeliveryFigures()
@@ -258,6 +263,7 @@ class Distribution:
             served=total.served,
             cache_hit_rate=total.cache_hit_rate,
             deliveries=deliveries,
+            failures_count=failures_count,
             time=self._now(),
         )
 

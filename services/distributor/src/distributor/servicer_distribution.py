@@ -81,7 +81,7 @@ class DistributionServicer(api_grpc.DistributionServiceServicer):
         return convert.write_adaptation(adaptation, viewer_id=viewer_id, buffer_health=health)
 
     async def GetMetrics(self, request: api.GetMetricsRequest, context: Any) -> api.GetMetricsResponse:
-        return convert.write_metrics(self._distribution.metrics())
+        return convert.write_metrics(await self._distribution.metrics())
 
     async def GetHealth(self, request: api.GetHealthRequest, context: Any) -> api.GetHealthResponse:
         needs = await self._needs.check()
