@@ -15,5 +15,14 @@ def cpu_s(pid: int) -> float:
 
 def peak_memory_mib(pid: int) -> float:
     """Tell the most memory that a process has had."""
-    (peak_kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(peak_kib) / 1024
+    return _memory_mib(pid, "VmHWM")
+
+
+def memory_mib(pid: int) -> float:
+    """Tell how much memory a process has now."""
+    return _memory_mib(pid, "VmRSS")
+
+
+def _memory_mib(pid: int, name: str) -> float:
+    (kib,) = re.findall(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(kib) / 1024
