@@ -62,6 +62,20 @@ class TestDeliveries:
         assert samples[-1].variant_id == "High"
         assert 12.0 in {one.buffer_s for one in samples}
 
+    async def test_variants_that_are_not_there_are_not_kept_by_name(self, theatre: Theatre) -> None:
+        for number in range(5):
+            answer = await theatre.scene.get(f"/hls/talk/variants/none-{number}/playlist.m3u8?{CMCD}")
+            assert answer.status == 404
+        samples = await self.told(theatre, requests_count=5)
+        assert sum(one.failed_requests_count for one in samples) == 5
+        assert {variant.variant_id for one in samples for variant in one.variants} == {""}
+
+    async def test_what_a_player_says_stops_no_gateway(self, theatre: Theatre) -> None:
+        for said in ("CMCD=br%3D(1%3Bv)%2Cbr%3D5000", "CMCD=br%3D(1%3Bv)%2Cbr%3D(2%3Bv)"):
+            assert (await theatre.scene.get(f"{SEGMENT}&{said}")).status == 200
+        await self.told(theatre, requests_count=2)
+        assert (await theatre.scene.get(SEGMENT)).status == 200
+
     @pytest.mark.parametrize(
         ("asked", "segments_count"),
         [

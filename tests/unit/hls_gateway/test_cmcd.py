@@ -126,6 +126,22 @@ def test_no_session_is_found_where_none_is_said(query: bytes) -> None:
     assert find_session_id(b"CMCD=" + query) == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "encoded_bps"),
+    [
+        ("br=(1;v),br=5000", 5_000_000), ("br=5000,br=(1;v)", 0), ("br=(1;v),br=(2;v)", 0),
+        ("ot=v,br=(1;v),br=(2;v)", 2_000),
+    ],
+)  # fmt: skip
+def test_of_a_key_that_comes_twice_the_last_one_counts(text: str, encoded_bps: int) -> None:
+    assert said(text).encoded_bps == encoded_bps
+
+
+@pytest.mark.parametrize("text", ["sid" + "a" * 4000 + '"', 'bl=1,sid="' + "a" * 4000, '"' + "," * 60])
+def test_a_quote_that_is_not_closed_is_refused(text: str) -> None:
+    assert vars(said(text)) == {"bad_count": 1}
+
+
 @given(st.binary(max_size=400))
 def test_no_bytes_break_the_parser(data: bytes) -> None:
     for text in (data, data.replace(b"\x00", b"%2C").replace(b"\x01", b"sid%3D%22"), b"bl=(" + data):

@@ -230,16 +230,24 @@ class KeyValue:
         )
         reader = await js.pull_subscribe(f"$KV.{self._name}.{pattern}", stream=stream, config=config)
         try:
-            consumer = await reader.consumer_info()
+            consumer = await self._info_of(reader)
             count = consumer.num_pending or 0
             messages: list[Msg] = []
             while len(messages) < count:
                 wanted = min(_LIST_BATCH, count - len(messages))
                 messages += await reader.fetch(wanted, timeout=REQUEST_TIMEOUT_S)
-            await js.delete_consumer(stream, consumer.name)
+            with suppress(js_errors.NotFoundError):  # it went by itself
+                await js.delete_consumer(stream, consumer.name)
         finally:
             await reader.unsubscribe()
         return [self._message_value(message) for message in messages if not _is_deletion(message)]
+
+    @staticmethod
+    async def _info_of(reader: JetStreamContext.PullSubscription) -> api.ConsumerInfo:
+        try:
+            return await reader.consumer_info()
+        except js_errors.NotFoundError as error:  # lost with the server that held it: make another
+            raise js_errors.ServiceUnavailableError from error
 
     def _message_value(self, message: Msg) -> Value:
         key = message.subject.removeprefix(f"$KV.{self._name}.")

@@ -14,8 +14,10 @@ from nats.aio.client import Client
 from chassis.config import ServiceConfig
 from chassis.errors import Unavailable
 from chassis.lifecycle import end_tasks
-from chassis.telemetry import log
+from chassis.telemetry import Seldom, log
 from chassis.tls import Certificates
+
+_ERRORS = Seldom()
 
 
 @asynccontextmanager
@@ -52,7 +54,8 @@ async def _connect(client: Client, config: ServiceConfig, name: str, tls: Certif
     try:
         await _within(config.nats_connect_timeout_s, connecting)
     except (TimeoutError, OSError, nats.errors.Error) as error:
-        raise Unavailable(f"no NATS server answered at {config.nats_url}", reason="NATS_AWAY") from error
+        hosts = ", ".join(url.rpartition("@")[2] for url in config.nats_url.split(","))
+        raise Unavailable(f"no NATS server answered at {hosts}", reason="NATS_AWAY") from error
 
 
 async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
@@ -75,7 +78,8 @@ async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _log_error(error: Exception) -> None:
-    log.warning("nats error", error=repr(error))
+    if times := _ERRORS.count():  # each attempt to connect is one, ten a second
+        log.warning("nats error", error=repr(error), times=times)
 
 
 async def _log_disconnected(client: Client) -> None:

@@ -29,7 +29,7 @@ _DELETE_PAUSES_S = (0.1, 0.5)
 _PARTS_AT_ONCE = 2  # of one upload: it holds so many parts in memory
 # No bucket is no missing object: a viewer must not be told that what was announced does not exist.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-_FAILURES = Seldom()
+_FAILURES = {reason: Seldom() for reason in ("STORAGE_AWAY", "STORAGE_REFUSED")}
 _REFUSALS = (storage_errors.PermissionDeniedError, storage_errors.UnauthenticatedError)
 
 
@@ -201,19 +201,22 @@ class _translated:  # noqa: N801 - reads as a verb where it is used
             raise self._meaning(error) from error
 
     def _meaning(self, error: Exception) -> WeirError:
-        if any(code in str(error) for code in _NO_BUCKET):
-            return Unavailable("the bucket of storage_url is not there: create it", reason="STORAGE_AWAY")
+        if any(code in str(error).replace(self._key, "") for code in _NO_BUCKET):
+            return self._failed(error, "the bucket of storage_url is not there: create it")
         match error:
             case storage_errors.NotFoundError() | FileNotFoundError():
                 return NotFound(f"there is no object {self._key!r}", reason="NO_OBJECT")
             case storage_errors.AlreadyExistsError():
                 return AlreadyExists(f"object {self._key!r} is there already", reason="OBJECT_EXISTS")
-        if times := _FAILURES.count():
-            log.warning("storage failed", key=self._key, error=_told(error), times=times)
-        # Whoever asks may be anybody: where and what storage is stays in the log.
         if isinstance(error, _REFUSALS):
-            return Unavailable("storage does not take our credentials", reason="STORAGE_REFUSED")
-        return Unavailable("storage cannot be reached", reason="STORAGE_AWAY")
+            return self._failed(error, "storage does not take our credentials", reason="STORAGE_REFUSED")
+        return self._failed(error, "storage cannot be reached")
+
+    def _failed(self, error: Exception, message: str, *, reason: str = "STORAGE_AWAY") -> Unavailable:
+        """Say what is the matter; whoever asks may be anybody: where and what storage is stays in the log."""
+        if times := _FAILURES[reason].count():
+            log.warning("storage failed", reason=reason, key=self._key, error=_told(error), times=times)
+        return Unavailable(message, reason=reason)
 
 
 def _told(error: Exception) -> str:

@@ -62,10 +62,13 @@ class Seldom:
 
     def count(self) -> int:
         """Count one more; answers how many they are if they are to be logged now, else 0."""
+        now = time.monotonic()
+        if now > self._due_time + self._interval_s:
+            self._count = 0  # of a time that is long over
         self._count += 1
-        if time.monotonic() < self._due_time:
+        if now < self._due_time:
             return 0
-        self._due_time = time.monotonic() + self._interval_s
+        self._due_time = now + self._interval_s
         told, self._count = self._count, 0
         return told
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 
 from chassis.config import ServiceConfig
-from chassis.telemetry import log
+from chassis.telemetry import Seldom, log
 
 _LOOK_INTERVAL_S = 1.0  # how often the files may be looked at
 
@@ -56,9 +56,10 @@ class Certificates:
         self._files = (certificate, key, authority)
         self._lock = threading.Lock()
         self._look_time = time.monotonic()
+        self._failures = Seldom()
+        self._stamp = self._stamp_now()  # first: what is replaced meanwhile is read again
         purposes = (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH)
         self._contexts = {purpose: self._context(purpose) for purpose in purposes}
-        self._stamp = self._stamp_now()
         self._bundle = self._read(number=1)
 
     def current(self) -> Bundle:
@@ -117,7 +118,10 @@ class Certificates:
             for context in self._contexts.values():
                 self._load(context)
         except (OSError, ssl.SSLError) as error:
-            log.warning("certificates cannot be read; the ones before stay in use", error=repr(error))
+            if times := self._failures.count():
+                log.warning(
+                    "certificates cannot be read; the ones before stay in use", error=repr(error), times=times
+                )
             return
         self._stamp, self._bundle = stamp, bundle
         log.info("certificates renewed", certificate=str(self._files[0]))

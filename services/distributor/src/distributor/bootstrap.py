@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from chassis.errors import WeirError
@@ -86,21 +86,23 @@ async def run_distributor(config: DistributorConfig, stopping: Stopping) -> Asyn
 
 async def _sweep(room: Room, interval_s: float) -> None:
     while True:
-        try:
-            await room.streams.sweep()
-            await room.stops.sweep()
-            await room.distribution.sweep()
-            await room.live.sweep()
-        except WeirError as error:
-            log.warning("sweep failed", error=error.message)
+        for sweep in (room.streams.sweep, room.stops.sweep, room.distribution.sweep, room.live.sweep):
+            await _try(sweep, "sweep failed")
         await asyncio.sleep(interval_s)
 
 
 async def _clean(room: Room, interval_s: float) -> None:
     while True:
         await asyncio.sleep(interval_s)
-        try:
-            await room.cleanup.round()
-            await room.remains.round()
-        except WeirError as error:
-            log.warning("cleanup failed", error=error.message)
+        for clean in (room.cleanup.round, room.remains.round):
+            await _try(clean, "cleanup failed")
+
+
+async def _try(work: Callable[[], Awaitable[object]], failed: str) -> None:
+    """Do what comes again anyway; that it failed is logged."""
+    try:
+        await work()
+    except WeirError as error:
+        log.warning(failed, error=error.message)
+    except Exception:  # noqa: BLE001 - a worker's edge
+        log.exception(failed)

@@ -82,7 +82,9 @@ class Pushing:
     async def _look(self) -> None:
         """Begin to follow what is new, and leave what fell to others."""
         wanted = set(self._mine())
-        await self._drop(tuple(self._following.keys() - wanted))
+        # Who has ended found no stream; there may be one of that id again.
+        over = {stream_id for stream_id, task in self._following.items() if task.done()}
+        await self._drop(tuple(self._following.keys() - (wanted - over)))
         for stream_id in wanted - self._following.keys():
             follow = self._follow(stream_id)
             self._following[stream_id] = asyncio.create_task(follow, name=f"push {stream_id}")
@@ -114,6 +116,9 @@ class Pushing:
                 return
             except WeirError as error:
                 log.info("push begins again", error=error.message, **{STREAM: stream_id})
+                await asyncio.sleep(LOOK_INTERVAL_S)
+            except Exception:  # noqa: BLE001 - a worker's edge
+                log.exception("push failed", **{STREAM: stream_id})
                 await asyncio.sleep(LOOK_INTERVAL_S)
 
     async def _newest(self, stream_id: str) -> int:

@@ -67,6 +67,8 @@ class Stops:
                     await self._finish(stream)
                 except NotFound:  # deleted meanwhile
                     continue
+                except WeirError as error:  # the others are not to wait for it
+                    log.warning("stream not stopped", error=error.message, **{STREAM: stream.stream_id})
 
     async def _finish(self, stream: Stream) -> None:
         """End the ledger, whoever appends meanwhile, and let the registry know."""

@@ -168,11 +168,11 @@ class Streams:
             return stream
         try:
             ledger = (await self._folds.refresh(stream)).ledger
-        except NotFound:  # deleted while it was listed
+            if ledger.ended:  # the replica that stored the end died before it could say so
+                await self.note_end(stream.ledger_id)
+                return (await self._registry.get(stream.stream_id)).stream
+        except (NotFound, Conflict):  # deleted, or changed again and again, while it was listed
             return stream
-        if ledger.ended:  # the replica that stored the end died before it could say so
-            await self.note_end(stream.ledger_id)
-            return (await self._registry.get(stream.stream_id)).stream
         return with_media(stream, ledger)
 
     async def _try_end(self, found: Registered) -> bool:

@@ -64,15 +64,17 @@ class Audience:
 
     def _count(self, request: Request, route: StreamRoute, query: bytes, response: Response) -> None:
         failed = response.status >= _LEAST_FAILURE
-        stream_id = route.stream_id
-        if failed and self._edition_now(stream_id, "") is None:
-            return  # nobody watches what there is not
+        stream_id, variant_id = route.stream_id, route.variant_id
+        if failed:
+            edition = self._edition_now(stream_id, "")
+            if edition is None:
+                return  # nobody watches what there is not
+            if variant_id not in edition.timeline.renditions:
+                variant_id = ""  # a name that somebody made up is not to be kept
         said = find_cmcd(request.headers, query)
         if not said and _is_preview(route):
             return  # pictures are asked for past the player, by one who is a viewer already
-        session = self._meter.visit(
-            stream_id, route.variant_id, said, request.headers, request.client, failed
-        )
+        session = self._meter.visit(stream_id, variant_id, said, request.headers, request.client, failed)
         if isinstance(route, MediaRoute):
             if isinstance(response.note, Shown):
                 self._show(request, session, response, response.note)

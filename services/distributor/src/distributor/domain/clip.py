@@ -66,7 +66,8 @@ def choose_msns(story: Story, description: Description, *, start: datetime, end:
     """
     listed = _listed(story.leading(), description)
     _require_within(listed, start, end)
-    touched = [one for one in listed if _time(one) < end - _ROUNDED and _end_time(one) > start + _ROUNDED]
+    rounded = min(_ROUNDED, (end - start) / 4)
+    touched = [one for one in listed if _time(one) < end - rounded and _end_time(one) > start + rounded]
     if not touched:
         raise OutOfRange(
             f"from {start.isoformat()} to {end.isoformat()} nothing was shown", reason="OUTSIDE_WINDOW"

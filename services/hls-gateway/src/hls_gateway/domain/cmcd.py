@@ -7,7 +7,8 @@ fail its request. Keys that are of no use here are passed over, as both versions
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from hls_gateway.domain.remembered import Remembered
@@ -27,7 +28,7 @@ _SID_BYTES = len(_SID)
 _FIRST_SID = b'CMCD=sid="'  # or as the first key of a header
 _HEADERS = (b"cmcd-session", b"cmcd-object", b"cmcd-request", b"cmcd-status")
 # A pair as it stands before a comma, when a comma may also stand within quotes (RFC 8941 3).
-_PAIR = re.compile(rb'((?:[^",]|"(?:[^"\\]|\\.)*")+)(?:,|\Z)', re.DOTALL)
+_PAIR = re.compile(rb'((?:[^",]|"(?:[^"\\]|\\.)*")*)(?:,|\Z)', re.DOTALL)
 _KEY = re.compile(rb"[a-z*][a-z0-9_.*-]*")
 _DIGITS = 12
 _DECIMAL = re.compile(rb"[0-9]{1,12}\.[0-9]{1,12}")
@@ -116,9 +117,22 @@ def parse_cmcd(query: bytes) -> Cmcd:
     pieces = text.split(b"%2C") if b"%2C" in text else text.split(b",")
     cmcd = _read(pieces, _pairs)
     if cmcd is None:
-        plain = _PAIR.findall(unquote_to_bytes(text))
-        cmcd = _read([piece.replace(b"%", b"%25") for piece in plain], _pairs)
+        plain = _cut(unquote_to_bytes(text))
+        cmcd = _read([piece.replace(b"%", b"%25") for piece in islice(plain, MOST_KEYS + 1)], _pairs)
     return cmcd or _refused()
+
+
+def _cut(text: bytes) -> Iterator[bytes]:
+    """Cut at the commas that stand without quotes; behind a quote that is not closed there are none.
+
+    A search would try again from every place of what does not match.
+    """
+    place = 0
+    while place < len(text) and (found := _PAIR.match(text, place)):
+        yield found[1]
+        place = found.end()
+    if place < len(text):
+        yield text[place:]
 
 
 def _read(pieces: Sequence[bytes], pairs: Mapping[bytes, _Pair]) -> Cmcd | None:
@@ -149,7 +163,9 @@ def _refused() -> Cmcd:
 
 def _choose(cmcd: Cmcd, name: str) -> None:
     """Take from an inner list what is about the object asked for, or about all (CTA-5004-B 4.1)."""
-    listed: _Listed = getattr(cmcd, name)
+    listed = getattr(cmcd, name)
+    if not isinstance(listed, dict):
+        return  # the key came once more
     value = listed.get(cmcd.object_type, listed.get(b""))
     delattr(cmcd, name)
     if value is not None:

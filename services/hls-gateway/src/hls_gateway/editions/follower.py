@@ -92,9 +92,9 @@ class Follower(Generic[Printed]):
             await self._follow(feed)
         except WeirError as error:
             self.failure = error
-        except Exception as error:  # noqa: BLE001 - a worker's edge
+        except Exception:  # noqa: BLE001 - a worker's edge
             log.exception("following a stream failed", **{STREAM: self.stream_id})
-            self.failure = Unavailable(f"stream {self.stream_id!r} cannot be followed: {error}")
+            self.failure = Unavailable(f"stream {self.stream_id!r} cannot be followed", retry_delay_s=1.0)
         finally:
             self._settled.set()
             if self.edition:

@@ -106,3 +106,6 @@ async def flush_steadily(flush: Callable[[], Awaitable[None]], interval_s: float
             if wait_s == interval_s:  # once for each time the peer goes away
                 log.info("reports must wait", peer=peer, error=error.message)
             wait_s = max(interval_s, min(2 * wait_s, _BEAT_S))
+        except Exception:  # noqa: BLE001 - a worker's edge: who is not counted is served all the same
+            log.exception("reports failed", peer=peer)
+            wait_s = max(interval_s, _BEAT_S)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from chassis.errors import FailedPrecondition, NotFound, WeirError
+from chassis.errors import FailedPrecondition, NotFound
 from chassis.lifecycle import end_tasks
 from chassis.telemetry import STREAM, log
 from transcoder.ready.announcing import Ports, ReadyAnnouncer, Standing
@@ -93,9 +93,11 @@ class ReadyWatch:
         """Forget feeds of streams that take no media any more."""
         while True:
             await asyncio.sleep(self._sweep_s)
-            with suppress(WeirError):
+            try:
                 for feed in await self._ports.feeds.list():
                     await self._forget_if_over(FeedId(feed.stream_id, feed.incarnation))
+            except Exception as error:  # noqa: BLE001 - it comes again
+                log.warning("feeds not swept", error=repr(error))
 
     async def _forget_if_over(self, feed_id: FeedId) -> None:
         try:

@@ -51,7 +51,7 @@ class Wire:
                 await self._loop.sock_sendall(self._socket, data)
         except TimeoutError as error:
             raise RtmpError(f"took no answer for {self._send_timeout_s:g} s") from error
-        except ConnectionError:
+        except OSError:
             pass
 
     async def wait_for_leave(self) -> None:
