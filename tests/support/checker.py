@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import NamedTuple
 
-from support.seen import SeenPart, SeenPlaylist, SeenSegment
+from support.seen import SeenPart, SeenPlaylist, SeenReport, SeenSegment
 
 # Dates are written in whole milliseconds, durations in microseconds; sums of them miss each other by so much.
 DATE_TOLERANCE = timedelta(milliseconds=2)
 PART_TOLERANCE_S = 1e-3
+# In place of a part's number: all of the segment, and what must be read before it.
+WHOLE, INIT = -1, -2
 
 
 class Wanted(NamedTuple):
-    """Something that was announced and must be readable: a part, or a whole segment (part -1)."""
+    """Something that was announced and must be readable: a part, a `WHOLE` segment, or its `INIT` segment."""
 
     msn: int
     part: int
@@ -27,7 +29,11 @@ class Wanted(NamedTuple):
 
     @property
     def is_segment(self) -> bool:
-        return self.part < 0
+        return self.part == WHOLE
+
+    @property
+    def is_part(self) -> bool:
+        return self.part >= 0
 
 
 @dataclass
@@ -39,6 +45,10 @@ class RenditionLaws:
     _last: SeenPlaylist | None = None
     _segments: dict[int, SeenSegment] = field(default_factory=dict)
     _parts: dict[tuple[int, int], SeenPart] = field(default_factory=dict)
+    _init_uris: dict[int, str] = field(default_factory=dict)
+    _named_inits: set[str] = field(default_factory=set)
+    _hints: dict[tuple[int, int], str] = field(default_factory=dict)
+    _reports: dict[str, SeenReport] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
     _part_data: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
@@ -63,6 +73,9 @@ class RenditionLaws:
         self._hold_durations(playlist)
         self._hold_dates(playlist)
         wanted = [item for segment in playlist.listed for item in self._take_segment(segment)]
+        self._take_hint(playlist)
+        for report in playlist.reports:
+            self._take_report(report)
         self._last = playlist
         return wanted
 
@@ -73,7 +86,7 @@ class RenditionLaws:
             self._fault(f"{wanted.uri} has other bytes than before")
         if wanted.is_segment:
             self._hold_parts(wanted, data)
-        else:
+        elif wanted.is_part:
             self._part_data[wanted.msn, wanted.part] = data
 
     def take_refusal(self, wanted: Wanted, status: int) -> None:
@@ -113,28 +126,61 @@ class RenditionLaws:
             end = segment.date + timedelta(seconds=segment.duration_s)
 
     def _take_segment(self, segment: SeenSegment) -> list[Wanted]:
-        wanted = [
+        wanted = self._take_init(segment)
+        wanted += [
             Wanted(segment.msn, number, part.uri)
             for number, part in enumerate(segment.parts)
             if self._is_new_part(segment.msn, number, part) and not part.gap
         ]
         if segment.uri and self._is_new_segment(segment) and not segment.gap:
-            wanted.append(Wanted(segment.msn, -1, segment.uri))
+            wanted.append(Wanted(segment.msn, WHOLE, segment.uri))
         return wanted
+
+    def _take_init(self, segment: SeenSegment) -> list[Wanted]:
+        # A gap has none of its own: it shows the one in force before it, and none at the head of a window.
+        if segment.has_media:
+            known = self._init_uris.setdefault(segment.msn, segment.init_uri)
+            if known != segment.init_uri:
+                self._fault(
+                    f"segment {segment.msn} had the init segment {known!r}, and has {segment.init_uri!r}"
+                )
+        if not segment.init_uri or segment.init_uri in self._named_inits:
+            return []
+        self._named_inits.add(segment.init_uri)
+        return [Wanted(segment.msn, INIT, segment.init_uri)]
 
     def _is_new_part(self, msn: int, number: int, part: SeenPart) -> bool:
         known = self._parts.setdefault((msn, number), part)
         if known is not part and known != part:
             self._fault(f"part {msn}.{number} was {known}, and is {part}")
+        hinted = self._hints.pop((msn, number), part.uri)
+        if hinted != part.uri:
+            self._fault(f"part {msn}.{number} was hinted as {hinted}, and is {part.uri}")
         return known is part
 
     def _is_new_segment(self, segment: SeenSegment) -> bool:
-        # Parts leave a playlist before their segment does.
+        # Parts leave a playlist before their segment does; init segments have a law of their own.
         plain = replace(segment, parts=(), init_uri="")
         known = self._segments.setdefault(segment.msn, plain)
         if known is not plain and known != plain:
             self._fault(f"segment {segment.msn} was {known}, and is {plain}")
         return known is plain
+
+    def _take_hint(self, playlist: SeenPlaylist) -> None:
+        """Hold a hint against others for the same part; one that a segment's end overtook stays without."""
+        if not playlist.hint_uri:
+            return
+        (msn, part), uri = playlist.next_place, playlist.hint_uri
+        known = self._hints.setdefault((msn, part), uri)
+        if known != uri:
+            self._fault(f"part {msn}.{part} was hinted as {known}, and now as {uri}")
+
+    def _take_report(self, report: SeenReport) -> None:
+        """Hold what is told of another rendition against what was told of it here before."""
+        before = self._reports.get(report.uri, report)
+        self._reports[report.uri] = report
+        if report.is_before(before):
+            self._fault(f"{report.uri} was reported to have come to {before}, and then to {report}")
 
     def _hold_parts(self, wanted: Wanted, data: bytes) -> None:
         """Hold a segment against its parts; after a stall the last of them may never have been listed."""

@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from support.checker import RenditionLaws, Wanted
+from support.checker import INIT, WHOLE, RenditionLaws, Wanted
 from support.seen import SeenPlaylist, read_seen
 
 AGAIN_S = 0.1
@@ -184,11 +184,14 @@ class Follower:
                 laws.take_refusal(item, status)
 
     async def _read_again(self, url: str, laws: RenditionLaws, playlist: SeenPlaylist) -> None:
-        """Look whether one of the segments still has the bytes that it had."""
+        """Look whether one of the segments, and its init segment, still have the bytes that they had."""
         segments = [segment for segment in playlist.segments if not segment.gap]
         if segments and self._chance.random() < 0.1:
             segment = self._chance.choice(segments)
-            await self._read_all(url, laws, [Wanted(segment.msn, -1, segment.uri)])
+            again = [Wanted(segment.msn, WHOLE, segment.uri)]
+            if segment.init_uri:
+                again.append(Wanted(segment.msn, INIT, segment.init_uri))
+            await self._read_all(url, laws, again)
 
     async def _read(self, url: str) -> tuple[int, bytes]:
         """Read a URL; tries again while the server is away. Answers status 0 when told to stop."""

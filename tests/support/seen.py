@@ -20,6 +20,21 @@ class SeenPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenReport:
+    """How far another rendition has come, as a Rendition Report tells; part -1 where none is told."""
+
+    uri: str
+    last_msn: int
+    last_part: int = -1
+
+    def is_before(self, other: SeenReport) -> bool:
+        """Whether less has come; without a part all of the segment has, whatever part another tells of."""
+        if self.last_msn != other.last_msn or -1 in (self.last_part, other.last_part):
+            return self.last_msn < other.last_msn
+        return self.last_part < other.last_part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeenSegment:
     """A Media Segment as listed; at the edge one that is not whole has no URI yet."""
 
@@ -31,6 +46,11 @@ class SeenSegment:
     date: datetime | None = None
     gap: bool = False
     parts: tuple[SeenPart, ...] = ()
+
+    @property
+    def has_media(self) -> bool:
+        """Whether there is anything to read: the whole segment, or at least one part."""
+        return bool(self.uri and not self.gap) or not all(part.gap for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +65,8 @@ class SeenPlaylist:
     segments: tuple[SeenSegment, ...] = ()
     edge: SeenSegment | None = None
     hint_uri: str = ""
+    """The part that is said to come next; it has the number `next_place`."""
+    reports: tuple[SeenReport, ...] = ()
     ended: bool = False
     is_vod: bool = False
     """The stream has ended, and shows all that was recorded of it."""
@@ -83,6 +105,7 @@ class _Reader:
         self._breaks = 0
         self._next = SeenSegment(msn=0, discontinuity_sequence=0)
         self._hint_uri = ""
+        self._reports: list[SeenReport] = []
         self._ended = self._is_vod = False
 
     def take(self, line: str) -> None:
@@ -98,6 +121,8 @@ class _Reader:
                 self._breaks += 1
             case "#EXT-X-PRELOAD-HINT":
                 self._hint_uri = _attributes(value)["URI"]
+            case "#EXT-X-RENDITION-REPORT":
+                self._reports.append(_report(_attributes(value)))
             case "#EXT-X-ENDLIST":
                 self._ended = True
             case "#EXT-X-PLAYLIST-TYPE":
@@ -139,6 +164,7 @@ class _Reader:
             segments=tuple(self._segments),
             edge=self._placed("") if self._next.parts else None,
             hint_uri=self._hint_uri,
+            reports=tuple(self._reports),
             ended=self._ended,
             is_vod=self._is_vod,
         )
@@ -153,4 +179,12 @@ def _part(attributes: Mapping[str, str]) -> SeenPart:
         uri=attributes["URI"],
         duration_s=float(attributes["DURATION"]),
         gap=attributes.get("GAP") == "YES",
+    )
+
+
+def _report(attributes: Mapping[str, str]) -> SeenReport:
+    return SeenReport(
+        uri=attributes["URI"],
+        last_msn=int(attributes["LAST-MSN"]),
+        last_part=int(attributes.get("LAST-PART", -1)),
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from support.checker import RenditionLaws, Wanted
+from support.checker import INIT, WHOLE, RenditionLaws, Wanted
 from support.seen import read_seen
 
 HEAD = """\
@@ -118,14 +118,14 @@ def test_a_gap_is_not_wanted() -> None:
     assert RenditionLaws("High").take_playlist(read_seen(text)) == []
 
 
-def test_other_bytes_under_one_name_are_a_fault() -> None:
+@pytest.mark.parametrize("wanted", [Wanted(0, WHOLE, "segment_0"), Wanted(0, INIT, "init")])
+def test_other_bytes_under_one_name_are_a_fault(wanted: Wanted) -> None:
     laws = RenditionLaws("High")
-    wanted = Wanted(0, -1, "segment_0")
     laws.take_bytes(wanted, b"one")
     laws.take_bytes(wanted, b"one")
     assert laws.faults == []
     laws.take_bytes(wanted, b"two")
-    assert laws.faults == ["High: segment_0 has other bytes than before"]
+    assert laws.faults == [f"High: {wanted.uri} has other bytes than before"]
 
 
 @pytest.mark.parametrize(("whole", "count"), [(b"onetwo", 0), (b"oneTWO", 1)])
@@ -153,3 +153,105 @@ def test_a_missing_object_is_a_fault() -> None:
     laws = RenditionLaws("High")
     laws.take_refusal(Wanted(3, 1, "part_3_1"), 404)
     assert laws.faults == ["High: part_3_1 was announced and answered 404"]
+
+
+def init(uri: str) -> str:
+    return f'#EXT-X-MAP:URI="{uri}"\n'
+
+
+def gap(msn: int) -> str:
+    date = f"2026-11-22T12:00:{2 * msn:02}.000Z"
+    return f"#EXT-X-PROGRAM-DATE-TIME:{date}\n#EXT-X-GAP\n#EXTINF:2.000,\nsegment_{msn}\n"
+
+
+# The init segment changes at 2; a gap has none of its own, so it shows none once it is first in the window.
+MAPPED = (
+    playlist(init("one"), segment(0), gap(1), init("two"), edge(2)),
+    playlist(init("one"), segment(0), gap(1), init("two"), segment(2)),
+    playlist(gap(1), init("two"), segment(2), edge(3), first=1),
+    playlist(init("two"), segment(2), segment(3), first=2),
+)
+
+
+def test_each_init_segment_is_wanted_once_and_before_what_needs_it() -> None:
+    laws = RenditionLaws("High")
+    wanted = [[item.uri for item in laws.take_playlist(read_seen(text))] for text in MAPPED]
+    assert laws.faults == []
+    assert wanted == [
+        ["one", "part_0_0", "part_0_1", "segment_0", "two", "part_2_0"],
+        ["part_2_1", "segment_2"],
+        ["part_3_0"],
+        ["part_3_1", "segment_3"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        (
+            playlist(init("two"), segment(0), gap(1), edge(2)),
+            "segment 0 had the init segment 'one', and has 'two'",
+        ),
+        (
+            playlist(segment(0), gap(1), init("two"), edge(2)),
+            "segment 0 had the init segment 'one', and has ''",
+        ),
+        (
+            playlist(init("one"), segment(0), gap(1), segment(2)),
+            "segment 2 had the init segment 'two', and has 'one'",
+        ),
+    ],
+)
+def test_a_segment_keeps_its_init_segment(changed: str, fault: str) -> None:
+    assert faults(MAPPED[0], changed) == [fault]
+
+
+def test_a_missing_init_segment_is_a_fault() -> None:
+    laws = RenditionLaws("High")
+    (wanted, *_) = laws.take_playlist(read_seen(MAPPED[0]))
+    laws.take_refusal(wanted, 404)
+    assert (wanted.part, laws.faults) == (INIT, ["High: one was announced and answered 404"])
+
+
+def hint(uri: str) -> str:
+    return f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{uri}"\n'
+
+
+def test_what_is_hinted_comes_or_is_overtaken_by_the_end_of_its_segment() -> None:
+    texts = (
+        playlist(segment(0), edge(1), hint("part_1_1")),
+        playlist(segment(0), segment(1), hint("part_2_0")),
+        playlist(segment(0), segment(1), edge(2), hint("part_2_1")),
+        playlist(segment(0), segment(1), edge(2).replace("#EXT-X-PART:", "#EXTINF:1,\nsegment_2\n#", 1)),
+    )
+    assert faults(*texts) == []
+
+
+@pytest.mark.parametrize(
+    ("later", "fault"),
+    [
+        (playlist(segment(0), segment(1)), "part 1.1 was hinted as other, and is part_1_1"),
+        (
+            playlist(segment(0), edge(1), hint("part_1_1")),
+            "part 1.1 was hinted as other, and now as part_1_1",
+        ),
+    ],
+)
+def test_a_part_that_is_not_what_was_hinted_is_a_fault(later: str, fault: str) -> None:
+    assert faults(playlist(segment(0), edge(1), hint("other")), later) == [fault]
+
+
+def report(msn: int, part: int | None = None, uri: str = "audio") -> str:
+    told = "" if part is None else f",LAST-PART={part}"
+    return f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={msn}{told}\n'
+
+
+def test_reports_go_on_each_for_itself() -> None:
+    told = (report(0, 0), report(0, 1), report(0), report(0, 1), report(1, 0), report(1, 0), report(3, 0))
+    assert faults(*(playlist(segment(0), line, report(0, 0, "Low")) for line in told)) == []
+
+
+@pytest.mark.parametrize("back", [report(1, 1), report(0, 2), report(0)])
+def test_a_report_that_goes_back_is_a_fault(back: str) -> None:
+    (fault,) = faults(playlist(segment(0), report(1, 2)), playlist(segment(0), back))
+    assert fault.startswith("audio was reported to have come to ")
