@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,98 +14,25 @@ from nats.aio.client import Client
 from weir.distributor.v1 import distributor_pb2 as api
 
 from chassis import errors
-from chassis.grpc_client import peer_errors
 from chassis.messaging import jetstream
 from chassis.nats_connection import connect
-from chassis.storage import open_store
 from distributor.adapters.dead_letters import NatsDeadLetters, open_dead_letters
 from distributor.config import DistributorConfig
 from distributor.domain.delivery import Edge, EdgeKind, Freight, Order, order_for
 from distributor.domain.entries import LedgerId
 from distributor.domain.profiles import PROFILES
-from support.distributor import Distributor, Writer, open_writer, rendition, running_distributor, segment
-from support.edges import Cdn, GatewayEdge, away, running_cdn, running_gateway_edge
+from support.deliveries import DATA, DeliveryScene, delivery_scene, until
+from support.edges import away, running_cdn
 from support.nats import NatsServer
-
-DATA = b"segments" * 62_500  # as large as the announced ones
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    replicas: Sequence[Distributor]
-    gateway: GatewayEdge
-    cdn: Cdn
-    writer: Writer
-    storage: Any
-
-    async def announce(self, msn: int) -> str:
-        """Store a segment and append it; answers its key."""
-        entry = segment(msn, size_bytes=len(DATA))
-        await self.storage.put(entry.segment.object_key, DATA)
-        await self.writer.append(entry)
-        return str(entry.segment.object_key)
-
-    async def call(self, name: str, request: Any, *, replica: int = 0) -> Any:
-        async with peer_errors():
-            return await getattr(self.replicas[replica].distribution, name)(request)
-
-    async def deliver(self, segment_id: str, **fields: Any) -> Any:
-        request = api.DeliverSegmentRequest(stream_id="film", segment_id=segment_id, **fields)
-        return await self.call("DeliverSegment", request)
-
-    async def start(self) -> None:
-        await self.call("StartDistribution", api.StartDistributionRequest(recording_id="film"))
-
-    async def report(self, *samples: api.DeliverySample) -> None:
-        message = api.ReportDeliveriesRequest(
-            gateway="g1",
-            report_number=time.monotonic_ns(),
-            grpc_address=self.gateway.address,
-            samples=samples,
-        )
-        await self.call("ReportDeliveries", iter([message]))
-
-
-@asynccontextmanager
-async def _scene(nats_url: str, folder: Path, *, count: int = 1, **settings: Any) -> AsyncIterator[Scene]:
-    url = f"file://{folder}/objects"
-    async with running_gateway_edge() as gateway, running_cdn() as cdn:
-        cdns = ({"name": "cdn", "kind": "put", "address": cdn.url, "secret": "s"},)
-        options = {"storage_url": url, "cdns": cdns, "session_timeout_s": 30.0, **settings}
-        async with (
-            running_distributor(nats_url, **options) as one,
-            running_distributor(nats_url, **options) as two,
-        ):
-            writer = await open_writer(one.timeline)
-            await writer.append(rendition())
-            scene = Scene(
-                replicas=(one, two)[:count],
-                gateway=gateway,
-                cdn=cdn,
-                writer=writer,
-                storage=open_store(url),
-            )
-            await scene.report()
-            yield scene
 
 
 @pytest.fixture
-async def scene(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with _scene(nats_server.url, tmp_path) as scene:
+async def scene(nats_server: NatsServer, tmp_path: Path) -> AsyncIterator[DeliveryScene]:
+    async with delivery_scene(nats_server.url, tmp_path) as scene:
         yield scene
 
 
-async def until(holds: Callable[[], Awaitable[Any] | Any], *, within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while True:
-        found = holds()
-        if await found if asyncio.iscoroutine(found) else found:
-            return
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
-async def test_a_segment_is_delivered_to_every_edge_on_demand(scene: Scene) -> None:
+async def test_a_segment_is_delivered_to_every_edge_on_demand(scene: DeliveryScene) -> None:
     key = await scene.announce(0)
     answer = await scene.deliver("segment_0.m4s")
     assert answer.success
@@ -121,7 +46,7 @@ async def test_a_segment_is_delivered_to_every_edge_on_demand(scene: Scene) -> N
 
 
 async def test_a_failed_delivery_is_told_not_raised_and_kept_for_people(
-    scene: Scene, nats_server: NatsServer
+    scene: DeliveryScene, nats_server: NatsServer
 ) -> None:
     await scene.announce(0)
     scene.gateway.failures = [away() for _ in range(9)]
@@ -175,7 +100,7 @@ def _order() -> Order:
     return order_for(edge, freight, PROFILES[0], is_new=False)
 
 
-async def test_a_viewer_is_served_where_they_are(scene: Scene) -> None:
+async def test_a_viewer_is_served_where_they_are(scene: DeliveryScene) -> None:
     await scene.announce(0)
     await scene.call("JoinStream", api.JoinStreamRequest(stream_id="film", viewer_id="v"))
     joined = await scene.call("JoinStream", api.JoinStreamRequest(stream_id="film", viewer_id="v"))
@@ -197,7 +122,7 @@ async def test_a_viewer_is_served_where_they_are(scene: Scene) -> None:
     ],
 )
 async def test_what_cannot_be_delivered_is_refused(
-    scene: Scene, fields: dict[str, str], kind: type[Exception], words: str
+    scene: DeliveryScene, fields: dict[str, str], kind: type[Exception], words: str
 ) -> None:
     await scene.announce(0)
     with pytest.raises(kind, match=words):
@@ -207,26 +132,20 @@ async def test_what_cannot_be_delivered_is_refused(
 async def test_what_is_announced_is_pushed_once_whoever_distributes(
     nats_server: NatsServer, tmp_path: Path
 ) -> None:
-    async with _scene(nats_server.url, tmp_path, count=2) as scene:
+    async with delivery_scene(nats_server.url, tmp_path) as scene:
         keys = [await scene.announce(0)]
         await scene.start()
-        await until(lambda: _announced(scene, keys))
+        await until(lambda: scene.reaches_the_gateway(keys))
         fresh = [await scene.announce(len(keys) + number) for number in range(5)]
         await until(lambda: set(fresh) <= set(scene.gateway.order) and len(scene.cdn.kept) >= len(fresh))
         assert keys[0] not in scene.gateway.held  # what came before is left to viewers' requests
         assert [scene.gateway.order.count(key) for key in fresh] == [1] * len(fresh)
 
 
-async def _announced(scene: Scene, keys: list[str]) -> bool:
-    """Announce one more; whether somebody follows the stream by now."""
-    keys.append(await scene.announce(len(keys)))
-    return bool(scene.gateway.order)
-
-
-async def test_a_cdn_forgets_a_stream_that_is_deleted(scene: Scene) -> None:
+async def test_a_cdn_forgets_a_stream_that_is_deleted(scene: DeliveryScene) -> None:
     keys = [await scene.announce(0)]
     await scene.start()
-    await until(lambda: _announced(scene, keys))
+    await until(lambda: scene.reaches_the_gateway(keys))
     await until(lambda: scene.cdn.kept)
     await scene.replicas[0].streams.DeleteStream(api.DeleteStreamRequest(stream_id="film"))
     await until(lambda: ("PURGE", "/hls/film/") in [request[:2] for request in scene.cdn.requests])
@@ -242,7 +161,7 @@ async def test_pathways_are_told_and_told_again_when_one_falls_sick(
             {"pathway_id": "other", "base_url": other.url, "weight": 3},
         )
         settings: dict[str, Any] = {"pathways": routes, "pathway_check_interval_s": 0.1}
-        async with _scene(nats_server.url, tmp_path, **settings) as scene:
+        async with delivery_scene(nats_server.url, tmp_path, **settings) as scene:
             call = scene.replicas[0].distribution.WatchPathways(api.WatchPathwaysRequest(watcher="test"))
             first = await call.read()
             assert [(one.pathway_id, one.weight, one.healthy) for one in first.pathways] == [

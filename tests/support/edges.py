@@ -35,6 +35,9 @@ class GatewayEdge(pb_grpc.GatewayServiceServicer):
         self.may_go_on.set()
         self.asked = asyncio.Event()
         """Set when somebody pushes."""
+        self.calls_count = 0
+        """Pushes that wait for their answer now."""
+        self.most_calls_count = 0
         self.address = ""
 
     async def PushSegment(self, request_iterator: AsyncIterator[Any], context: Any) -> pb.PushSegmentResponse:
@@ -66,8 +69,16 @@ class GatewayEdge(pb_grpc.GatewayServiceServicer):
         return pb.PushOutcome(already_held=taken.already_held, received_bytes=taken.received_bytes)
 
     async def _take(self, described: pb.PushedObject, data: bytes) -> pb.PushSegmentResponse:
+        self.calls_count += 1
+        self.most_calls_count = max(self.most_calls_count, self.calls_count)
         self.asked.set()
-        await self.may_go_on.wait()
+        try:
+            await self.may_go_on.wait()
+            return self._keep(described, data)
+        finally:
+            self.calls_count -= 1
+
+    def _keep(self, described: pb.PushedObject, data: bytes) -> pb.PushSegmentResponse:
         if self.failures:
             raise self.failures.pop(0)
         assert len(data) == described.size_bytes
