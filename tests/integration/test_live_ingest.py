@@ -14,6 +14,7 @@ from weir.media.v1 import media_pb2
 from weir.timeline.v1 import timeline_pb2
 
 from support.live_node import create_live
+from support.live_publisher import publishing_live
 from support.nats import NatsServer
 from support.ports import free_base
 from support.transcoder import Transcoder, running_pair, until
@@ -39,6 +40,15 @@ async def publisher(
         await process.wait()
 
 
+def srt_url(port: int, key: str, secret: str) -> str:
+    """Where to push by SRT; encrypted if there is a secret."""
+    return f"srt://127.0.0.1:{port}?streamid={key}" + (f"&passphrase={secret}" if secret else "")
+
+
+async def has_stored(transcoder: Transcoder) -> bool:
+    return bool(transcoder.stored())
+
+
 async def has_been_announced(transcoder: Transcoder) -> bool:
     request = timeline_pb2.GetSnapshotRequest(stream_id="cam")
     snapshot = await transcoder.distributor.timeline.GetSnapshot(request)
@@ -53,10 +63,41 @@ async def test_srt_becomes_a_stream(nats_server: NatsServer, tmp_path: Path, sec
     settings = {"srt_address": f"127.0.0.1:{port}", "srt_passphrase": secret}
     async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
         key = await create_live(transcoder.distributor, transcode_profiles=[], rungs=SMALL)
-        url = f"srt://127.0.0.1:{port}?streamid={key}" + (f"&passphrase={secret}" if secret else "")
-        async with publisher(url) as process:
+        async with publisher(srt_url(port, key, secret)) as process:
             await process.wait()
         await until(partial(has_been_announced, transcoder), timeout_s=15)
+
+
+@pytest.mark.parametrize("wrong", ["", "another very long secret"])
+async def test_srt_is_refused_without_the_right_passphrase(
+    nats_server: NatsServer, tmp_path: Path, wrong: str
+) -> None:
+    port = free_base()
+    settings = {"srt_address": f"127.0.0.1:{port}", "srt_passphrase": SECRET}
+    async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
+        key = await create_live(transcoder.distributor, transcode_profiles=[], rungs=SMALL)
+        async with publisher(srt_url(port, key, wrong)) as refused, asyncio.timeout(15):
+            assert await refused.wait() != 0
+        assert not transcoder.stored()
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("wrong", ["", "another very long secret"])
+async def test_who_has_the_passphrase_is_let_in_after_one_who_has_not(
+    nats_server: NatsServer, tmp_path: Path, wrong: str
+) -> None:
+    port = free_base()
+    settings = {"srt_address": f"127.0.0.1:{port}", "srt_passphrase": SECRET}
+    async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
+        key = await create_live(transcoder.distributor, transcode_profiles=[], rungs=SMALL)
+        async with publisher(srt_url(port, key, wrong)) as refused, asyncio.timeout(15):
+            assert await refused.wait() != 0
+        # It connects again until it is let in: the other one counts as there until it was silent for a while.
+        with publishing_live(srt_url(port, key, SECRET), tmp_path / "publisher.log", faithful=True):
+            await until(partial(has_stored, transcoder), timeout_s=30)
+            await until(partial(has_been_announced, transcoder), timeout_s=15)
+        made = (await transcoder.ledger("cam")).segments("Small")
+        assert made[0].msn == made[0].discontinuity_sequence == 0  # of the other one nothing became
 
 
 async def test_rtmp_becomes_a_stream(nats_server: NatsServer, tmp_path: Path) -> None:
