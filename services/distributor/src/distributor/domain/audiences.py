@@ -62,7 +62,7 @@ class Sum:
 
     @property
     def cache_hit_rate(self) -> float:
-        """Requests answered from memory per request, 0 to 1."""
+        """Requests that gateways answered from memory per request that came to them, 0 to 1."""
         asked_count = self.cache_hits_count + self.cache_misses_count
         return self.cache_hits_count / asked_count if asked_count else 0.0
 

@@ -99,7 +99,7 @@ class Order:
     timeout_s: float
     """For one attempt."""
     compression_level: int
-    """Of text, 0 to 9; media is compressed as it is."""
+    """Of text that is put to a CDN, 0 to 9; media is compressed as it is."""
     is_new: bool
     """Just announced: viewers at the live edge will ask for it within moments."""
 

@@ -28,7 +28,7 @@ class Profile:
     timeout_s: float
     """For one attempt at a delivery."""
     compression_level: int
-    """Of what can be compressed: playlists and captions, never media; 0 to 9."""
+    """Of text (WebVTT) that is put to CDNs, 0 to 9; media is compressed as it is, playlists elsewhere."""
 
     @property
     def buffer_s(self) -> float:
