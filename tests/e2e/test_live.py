@@ -28,7 +28,7 @@ def live(live_stack: Stack) -> LiveSuite:
     return LiveSuite(live_stack)
 
 
-@pytest.mark.parametrize("via", ["rtmp", "srt"])
+@pytest.mark.parametrize("via", ["rtmp", "srt", "http-flv", "http-mp4"])
 def test_what_is_pushed_plays_until_it_is_stopped(live: LiveSuite, via: str) -> None:
     stream = live.create(f"by-{via}")
     assert stream["status"] == "created"

@@ -22,17 +22,30 @@ END_S = 15.0
 PACE = ("-readrate", "1", "-readrate_initial_burst", "0.001")
 RTMP = ("-f", "flv")
 SRT = ("-f", "mpegts")
-# A PUT without an end; what the muxer has goes out at once.
-HTTP = ("-f", "mpegts", "-method", "PUT", "-chunked_post", "1", "-flush_packets", "1")
+# A PUT or POST without an end; what the muxer has goes out at once.
+_AT_ONCE = ("-chunked_post", "1", "-flush_packets", "1")
+HTTP = ("-f", "mpegts", "-method", "PUT", *_AT_ONCE)
+HTTP_FLV = ("-f", "flv", "-method", "POST", *_AT_ONCE)
+_FRAGMENTS = ("-movflags", "frag_keyframe+empty_moov+default_base_moof")
+HTTP_MP4 = ("-f", "mp4", *_FRAGMENTS, "-method", "PUT", *_AT_ONCE)
 
 
-def plan_publisher(url: str, *, size: str = "320x180", sound: bool = True) -> tuple[str, ...]:
-    """Plan an ffmpeg that costs next to nothing: a moving picture of 30 frames a second."""
+def plan_publisher(
+    url: str, *, size: str = "320x180", sound: bool = True, output: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Plan an ffmpeg that costs next to nothing: a moving picture of 30 frames a second.
+
+    Args:
+        url: Where to.
+        size: Of the picture.
+        sound: A tone as well.
+        output: The container, and how it goes out; as the URL's protocol has it, if not given.
+    """
     picture = (*PACE, "-f", "lavfi", "-i", f"testsrc2=size={size}:rate=30")
     tone = (*PACE, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000")
     video: tuple[str, ...] = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30")
     video += ("-pix_fmt", "yuv420p", "-b:v", "400k")
-    output = {"rtmp": RTMP, "srt": SRT}.get(url.partition(":")[0], HTTP)
+    output = output or {"rtmp": RTMP, "srt": SRT}.get(url.partition(":")[0], HTTP)
     ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "warning")
     return (*ffmpeg, *picture, *(tone if sound else ()), *video, "-c:a", "aac", *output, url)
 
@@ -101,11 +114,18 @@ class LivePublisher:
 
 @contextmanager
 def publishing_live(
-    url: str, log: Path, *, faithful: bool = False, size: str = "320x180", sound: bool = True
+    url: str,
+    log: Path,
+    *,
+    faithful: bool = False,
+    size: str = "320x180",
+    sound: bool = True,
+    output: Sequence[str] = (),
 ) -> Iterator[LivePublisher]:
-    """Publish to a URL for as long as the block lasts."""
+    """Publish to a URL for as long as the block lasts; see `plan_publisher`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    publisher = LivePublisher(plan_publisher(url, size=size, sound=sound), log, faithful=faithful)
+    command = plan_publisher(url, size=size, sound=sound, output=output)
+    publisher = LivePublisher(command, log, faithful=faithful)
     publisher.start()
     try:
         yield publisher

@@ -14,11 +14,12 @@ from typing import Any
 from urllib.parse import urljoin
 
 from support.follower import AWAY_S, Follower, following
-from support.live_publisher import LivePublisher, publishing_live
+from support.live_publisher import HTTP_FLV, HTTP_MP4, LivePublisher, publishing_live
 from support.stack import Stack
 from weir_cli.plan import Kind
 
 SMALL = ({"name": "Small", "width_pixels": 160, "height_pixels": 90, "video_bps": 100_000},)
+_CONTAINERS = {"http-flv": HTTP_FLV, "http-mp4": HTTP_MP4}
 TAKEN_OVER = "live stream taken over"
 
 
@@ -116,11 +117,19 @@ class LiveSuite:
     def publish(
         self, stream: Any, *, to: str = "", via: str = "rtmp", faithful: bool = True
     ) -> Iterator[LivePublisher]:
-        """Push to a stream for as long as the block lasts."""
-        urls = {"srt": str(stream["ingest"]["srt_url"]), "http": self.http_url(stream)}
-        url = urls.get(via) or self.rtmp_url(stream, to=to)
+        """Push to a stream for as long as the block lasts.
+
+        Args:
+            stream: As it was created.
+            to: By RTMP, right to this transcoder; empty: through the door.
+            via: "rtmp", "srt", "http" (a PUT of MPEG-TS), "http-flv" (a POST) or "http-mp4" (a PUT).
+            faithful: Connect again whenever it was sent away.
+        """
+        urls = {"rtmp": self.rtmp_url(stream, to=to), "srt": str(stream["ingest"]["srt_url"])}
+        url = urls.get(via) or self.http_url(stream)
         log = self.stack.plan.logs / f"publisher-{stream['stream_id']}.log"
-        with publishing_live(url, log, faithful=faithful) as publisher:
+        output = _CONTAINERS.get(via, ())
+        with publishing_live(url, log, faithful=faithful, output=output) as publisher:
             yield publisher
 
     @contextmanager
