@@ -1,10 +1,10 @@
-"""Live streams as people see them: a publisher pushes by RTMP through Envoy, Chromium plays with hls.js."""
+"""Live streams as people see them: a publisher pushes through Envoy, Chromium plays with hls.js."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -31,7 +31,13 @@ class Channel:
     """A live stream of a test's own."""
 
     stream_id: str
-    push_url: str
+    push_urls: Mapping[str, str]
+    """Protocols, and where each is pushed to."""
+
+    @property
+    def push_url(self) -> str:
+        """Where to push by RTMP."""
+        return self.push_urls["rtmp"]
 
 
 @pytest.fixture
@@ -52,7 +58,15 @@ async def api(site: str) -> AsyncIterator[aiohttp.ClientSession]:
                 await session.delete(f"/hls/streams/{stream['stream_id']}")
 
 
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.torture)])
+@pytest.mark.parametrize(
+    ("via", "seconds"),
+    [
+        ("rtmp", 8),
+        pytest.param("rtmp", 60, marks=pytest.mark.torture),
+        pytest.param("srt", 8, marks=pytest.mark.torture),
+        pytest.param("http", 8, marks=pytest.mark.torture),
+    ],
+)
 async def test_a_pushed_stream_plays_at_low_latency(
     browser: Browser,
     site: str,
@@ -60,12 +74,13 @@ async def test_a_pushed_stream_plays_at_low_latency(
     log: Path,
     record_property: Callable[[str, object], None],
     *,
+    via: str,
     seconds: int,
 ) -> None:
-    channel = await _create(api, "fresh", title="Fresh")
-    async with visiting(browser, f"{site}/watch/fresh") as visit:
+    channel = await _create(api, f"{via}-{seconds}s", title="Fresh")
+    async with visiting(browser, f"{site}/watch/{channel.stream_id}") as visit:
         await expect(visit.page.get_by_role("heading", name="The stream has not begun")).to_be_visible()
-        with publishing_live(channel.push_url, log):
+        with publishing_live(channel.push_urls[via], log):
             await _plays_on(visit, 5.0)
             await expect(visit.page.locator("#state")).to_have_text("Live")
             latencies = [await _latency(visit) for _ in range(seconds) if await _plays_on(visit, 1.0)]
@@ -234,7 +249,12 @@ async def _create(api: aiohttp.ClientSession, stream_id: str, **wish: object) ->
     async with api.post("/hls/streams", json=document) as answer:
         assert answer.ok, await answer.text()
         ingest = (await answer.json())["ingest"]
-    return Channel(stream_id=stream_id, push_url=f"{ingest['rtmp_url']}/{ingest['stream_key']}")
+    urls = {
+        "rtmp": f"{ingest['rtmp_url']}/{ingest['stream_key']}",
+        "srt": ingest["srt_url"],
+        "http": f"{ingest['http_url']}?stream_key={ingest['stream_key']}",
+    }
+    return Channel(stream_id=stream_id, push_urls=urls)
 
 
 async def _get(api: aiohttp.ClientSession, stream_id: str) -> dict[str, Any]:
