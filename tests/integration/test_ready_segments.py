@@ -149,6 +149,10 @@ class TestRefusals:
             ({"variant_id": "high", "data": "AAAA"}, "sequence_num"),
             ({"sequence_num": 1, "data": "AAAA"}, "variant_id"),
             ([whole], "body"),
+            (5, "body"),
+            (None, "body"),
+            ({**whole, "duration": 10**400}, "body"),
+            ({"x": [[]] * 1000}, "body"),
         ):
             with pytest.raises(errors.InvalidArgument) as refusal:
                 await sender.send_document(transcoder, json.dumps(fields).encode())

@@ -75,6 +75,16 @@ def test_no_forecast_leaves_what_came(rates_kbps: list[float]) -> None:
     assert sure_bps / 1000 <= 1.01 * max(rates_kbps)
 
 
+@pytest.mark.parametrize("transfer_s", [5e-324, 1e-9])
+def test_what_came_within_no_time_has_a_forecast(transfer_s: float) -> None:
+    at_once = Download(end_s=1.0, size_bytes=2**40, transfer_s=transfer_s, duration_s=4.0, rung=0)
+    forecast, sure_bps = TwoSpeed().forecast((at_once,) * 3), robust_forecast_bps((at_once,) * 3)
+    assert forecast is not None
+    assert math.isfinite(forecast.rate_bps)
+    assert sure_bps is not None
+    assert math.isfinite(sure_bps)
+
+
 def test_without_downloads_there_is_no_forecast() -> None:
     assert TwoSpeed().forecast(()) is None
     assert robust_forecast_bps(()) is None

@@ -85,6 +85,19 @@ class TestReports:
         held.touch(session)  # its last segment took that long
         assert [one.session_id for one in held.reports()] == [session.session_id]
 
+    def test_while_nobody_is_told_no_more_are_held_than_there_may_be(self) -> None:
+        _, held = sessions(most_count=2)
+        for number in range(5):
+            ask(held, b'sid="%d"' % number)
+        assert held.untold_count == len(held) == 2
+        assert [one.session_id for one in held.reports()] == ["0", "1", "2", "3", "4"]
+
+    def test_little_is_kept_of_a_long_name_or_query(self) -> None:
+        _, held = sessions()
+        session = ask(held, b"x" * 16_000, {b"user-agent": b"y" * 16_000})
+        assert session.said == b""
+        assert sum(map(len, session.key[1])) < 1000
+
     def test_whoever_was_silent_for_longest_makes_room(self) -> None:
         _, held = sessions(most_count=2)
         for sid in (b'sid="a"', b'sid="b"'):

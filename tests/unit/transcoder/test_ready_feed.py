@@ -14,7 +14,7 @@ from transcoder.domain.iframes import Picture, fmp4_iframes, ts_iframes
 from transcoder.domain.live_timeline import StoredObject
 from transcoder.domain.packager import MediaKind, RenditionInfo
 from transcoder.domain.plan import Container
-from transcoder.domain.ready_body import split_body
+from transcoder.domain.ready_body import MOST_BOXES, split_body
 from transcoder.domain.ready_feed import (
     AHEAD_COUNT,
     MAX_VARIANTS,
@@ -145,6 +145,7 @@ class TestSegments:
             pack_box("ftyp") + pack_box("moov"),
             pack_box("moov") + pack_box("moof") + pack_box("mdat"),
             pack_box("moof") + pack_box("mdat")[:-1],
+            pack_box("free") * MOST_BOXES + pack_box("moof") + pack_box("mdat"),
         ],
     )
     def test_bodies_that_are_no_fragments(self, data: bytes) -> None:

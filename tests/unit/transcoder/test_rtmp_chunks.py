@@ -187,6 +187,11 @@ class TestLimits:
         with pytest.raises(RtmpError, match="flood"):
             list(reader.feed(whole(3, 4, 9, 0) * (FLOOD_COUNT + 1)))
 
+    def test_messages_that_the_reader_itself_obeys(self) -> None:
+        abort = whole(0, 2, MessageType.ABORT, 0)
+        with pytest.raises(RtmpError, match="flood"):
+            list(ChunkReader(LIMIT_BYTES).feed(abort + whole(3, 2, MessageType.ABORT, 0) * FLOOD_COUNT))
+
     @pytest.mark.parametrize("size", [0, 1, 63, 1 << 31, 0xFFFFFFFF])
     def test_chunk_sizes(self, size: int) -> None:
         with pytest.raises(RtmpError, match="chunks of"):

@@ -140,6 +140,8 @@ def test_a_redirect_to_tls_is_followed() -> None:
         (FILM, "//other.example/f"),
         (FILM, "http://media.example/f"),
         (FILM, "http://127.0.0.1/f"),
+        (FILM, "http://[x"),
+        (FILM, "//["),
         (FILM, "file:///etc/passwd"),
         ("https://media.example/f", "http://media.example/f"),
     ],

@@ -26,6 +26,9 @@ from transcoder.service_receive import Limits, Receiver, UploadPiece
 _JSON = "application/json"
 # Base64 takes four bytes for three; the other fields take less than this.
 _JSON_ROOM_BYTES = 4096
+# A document is flat, and base64 has none of these.
+_NO_DOCUMENT = (ValueError, TypeError, OverflowError, RecursionError, AttributeError, json_format.ParseError)
+_JSON_MARKS, _MOST_JSON_MARKS = (b"[", b"{", b","), 32
 
 
 def is_ready_segment(request: pb.IngestRequest) -> bool:
@@ -123,15 +126,13 @@ def _require_query(first: pb.IngestRequest) -> None:
 
 def _read_document(body: bytes, limit_bytes: int) -> Offer:
     document = pb.IngestDocument()
+    if sum(map(body.count, _JSON_MARKS)) > _MOST_JSON_MARKS:  # else it would be built before it is refused
+        raise _malformed("it holds lists, objects or fields that no such document has")
     try:
         fields: dict[str, Any] = json.loads(body)
         json_format.ParseDict(fields, document)
-    except (ValueError, RecursionError, AttributeError, json_format.ParseError) as error:
-        raise InvalidArgument(
-            f"the body is no document of variant_id, sequence_num, duration and data: {str(error)[:200]}",
-            reason="MALFORMED_DOCUMENT",
-            field="body",
-        ) from error
+    except _NO_DOCUMENT as error:
+        raise _malformed(str(error)[:200]) from error
     for name in ("sequence_num", "data"):
         if name not in fields:
             raise _missing(name)
@@ -166,6 +167,14 @@ def _require_duration(duration_s: float) -> None:
     """Hold what the sender says against reason; the probe knows better how long it is."""
     if not 0 < duration_s < float("inf"):
         raise InvalidArgument(f"duration is {duration_s}: it must be greater than 0", field="duration")
+
+
+def _malformed(why: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"the body is no document of variant_id, sequence_num, duration and data: {why}",
+        reason="MALFORMED_DOCUMENT",
+        field="body",
+    )
 
 
 def _missing(name: str) -> InvalidArgument:

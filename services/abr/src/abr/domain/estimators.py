@@ -12,9 +12,13 @@ RECENT = 5
 """Downloads that a harmonic mean looks back on, and errors that its discount does (Yin et al., 2015)."""
 
 
+_MOST_BPS = 1e12
+"""What came within no time says no more than this."""
+
+
 def throughput_bps(download: Download) -> float:
     """Bits per second from the request to the last byte."""
-    return 8 * download.size_bytes / download.transfer_s
+    return min(8 * download.size_bytes / download.transfer_s, _MOST_BPS)
 
 
 def harmonic_mean(values: list[float]) -> float:

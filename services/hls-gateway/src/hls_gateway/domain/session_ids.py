@@ -13,6 +13,7 @@ from chassis.layout import ID_PATTERN
 # Nobody but the door can set this one: the client's address as it trusts it.
 _TRUSTED_ADDRESS = b"x-envoy-external-address"
 _FORWARDED = b"x-forwarded-for"
+_PROGRAM_BYTES = 256  # programs name themselves in less; it is kept with each session
 
 
 def player_session_id(sid: str) -> str:
@@ -29,9 +30,9 @@ def place_of(headers: Mapping[bytes, bytes], client: bytes) -> tuple[bytes, byte
     """
     forwarded = headers.get(_FORWARDED)
     if forwarded is None:
-        return client, headers.get(b"user-agent", b"")
+        return client, headers.get(b"user-agent", b"")[:_PROGRAM_BYTES]
     address = headers.get(_TRUSTED_ADDRESS) or forwarded.rpartition(b",")[2].strip()
-    return address, headers.get(b"user-agent", b"")
+    return address, headers.get(b"user-agent", b"")[:_PROGRAM_BYTES]
 
 
 def place_session_id(place: tuple[bytes, bytes]) -> str:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from hls_gateway.domain.cmcd import Cmcd, find_session_id, parse_cmcd
+from hls_gateway.domain.cmcd import MOST_BYTES, Cmcd, find_session_id, parse_cmcd
 from hls_gateway.domain.reports import JoinedSession, SessionReport, VariantReport
 from hls_gateway.domain.session_ids import place_of, place_session_id
 from hls_gateway.domain.stream import Part
@@ -20,6 +20,7 @@ from hls_gateway.domain.timeline import RenditionTimeline
 _CLAIM_S = 60.0
 # Sessions that may be pushed out by others between two reports; of more than that the first are not told.
 _PUSHED_OUT_COUNT = 10_000
+_MOST_SAID_BYTES = 2 * MOST_BYTES  # a longer query is not kept until it is read: there is too much CMCD in it
 
 Place = tuple[bytes, bytes]
 Key = tuple[str, str | Place]
@@ -168,11 +169,16 @@ class Sessions:
         self._idle_s = idle_s
         self._clock = clock
         self._sessions: dict[Key, Session] = {}  # the one that was silent for longest comes first
-        self._untold: list[Session] = []
+        self._untold: dict[Session, None] = {}  # in their order
         self._pushed_out: deque[SessionReport] = deque(maxlen=_PUSHED_OUT_COUNT)
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def untold_count(self) -> int:
+        """How many are held that have something to tell."""
+        return len(self._untold)
 
     def find(self, stream_id: str, said: bytes, headers: Mapping[bytes, bytes], client: bytes) -> Session:
         """Give the session of a request; the first request of one begins it.
@@ -185,7 +191,7 @@ class Sessions:
         """
         key: Key = (stream_id, (said and find_session_id(said)) or place_of(headers, client))
         session = self._sessions.get(key) or self._begin(key, headers, client)
-        session.said = said
+        session.said = said if len(said) <= _MOST_SAID_BYTES else b""
         session.last_time = self._clock()
         if session.is_told:
             self.touch(session)
@@ -204,17 +210,16 @@ class Sessions:
         session.last_time = self._clock()
         if session.is_told:
             session.is_told = False
-            self._untold.append(session)
+            self._untold[session] = None
 
     def reports(self) -> list[SessionReport]:
         """Tell of each session to which something happened since the last time; forget the idle ones."""
         found = list(self._pushed_out)
         self._pushed_out.clear()
         for session in self._untold:
-            if not session.is_told:  # else it was pushed out meanwhile
-                found.append(session.report())
-                if self._sessions.get(session.key) is session:
-                    self._sessions[session.key] = self._sessions.pop(session.key)
+            found.append(session.report())
+            if self._sessions.get(session.key) is session:
+                self._sessions[session.key] = self._sessions.pop(session.key)
         self._untold.clear()
         self._forget_idle()
         return found
@@ -223,6 +228,7 @@ class Sessions:
         while len(self._sessions) >= self._most_count:
             silent = self._sessions.pop(next(iter(self._sessions)))
             if not silent.is_told:
+                self._untold.pop(silent, None)
                 self._pushed_out.append(silent.report())
         who = key[1]
         if isinstance(who, tuple):

@@ -131,7 +131,7 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + 4  # ": " and the end of the line
         if self._head_bytes > self._limits.head_bytes:
             self._refuse_head()
             raise _StopReading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
 from chassis.errors import InvalidArgument
@@ -10,6 +11,8 @@ from transcoder.domain.plan import Container
 from transcoder.domain.ts_packets import PACKET_BYTES
 
 TS_SYNC = 0x47
+MOST_BOXES = 10_000
+"""A fragment for each picture of a minute has 7,200."""
 _INIT = frozenset({"ftyp", "moov"})
 
 
@@ -37,11 +40,13 @@ def _require_packets(data: bytes) -> bytes:
 
 def _split_boxes(data: bytes) -> Body:
     try:
-        boxes = list(iter_boxes(memoryview(data)))
+        boxes = list(islice(iter_boxes(memoryview(data)), MOST_BOXES + 1))
     except BoxError as error:
         raise _refuse(
             f"it must consist of whole boxes of fMP4, since the stream's container is 'cmaf': {error}"
         ) from error
+    if len(boxes) > MOST_BOXES:
+        raise _refuse(f"it has more than {MOST_BOXES} boxes")
     kinds = [box.kind for box in boxes]
     if not {"moof", "mdat"}.issubset(kinds):
         raise _refuse(f"its boxes are {', '.join(kinds[:20])}: there must be moof and mdat, a fragment")

@@ -52,7 +52,10 @@ def follow_redirect(url: str, location: str) -> str:
     Raises:
         InvalidArgument: To another host or port, or from https to http.
     """
-    target = urljoin(url, location)
+    try:
+        target = urljoin(url, location)
+    except ValueError as error:
+        raise _refused(location, "a redirect must lead to a valid URL") from error
     old, new = parse_source_url(url), parse_source_url(target)
     upgraded = old.scheme == "http" and new.scheme == "https" and {_port(old), _port(new)} == {80, 443}
     if old.hostname != new.hostname or not (upgraded or (old.scheme, _port(old)) == (new.scheme, _port(new))):

@@ -91,11 +91,11 @@ class ChunkReader:
                 break
             message = self._end_chunk(self._current)
             self._current = None
-            if message:
-                yield message
-                count += 1
+            count += 1  # of chunks, some of which are obeyed here: a read of honest ones has a thousand
             if count > FLOOD_COUNT:
                 raise RtmpError("a flood of empty messages")
+            if message:
+                yield message
         self._rest = data[position:]
 
     def _parse_header(self, data: bytes, position: int) -> _Header | None:

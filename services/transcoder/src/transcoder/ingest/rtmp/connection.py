@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections import deque
 from collections.abc import AsyncIterator
@@ -58,6 +59,7 @@ class Connection:
         self._chunks = ChunkReader(limits.command_bytes)
         self._inbox: deque[Message] = deque()
         self._broken: RtmpError | None = None
+        self._bound_bytes = math.inf
         self._feeding: asyncio.Task[None] | None = None
 
     @property
@@ -105,12 +107,11 @@ class Connection:
     async def _wait_for_claim(self) -> PublishClaim | None:
         """Answer the peer until it asks to publish; None if it leaves before."""
         limit_bytes = self._chunks.message_bytes = self._limits.command_bytes
-        before_bytes = self.received_bytes
+        self._bound_bytes = self.received_bytes + limit_bytes
         async with _deadline(self._limits.publish_timeout_s, "nothing published"):
             while message := await self._receive():
-                if self.received_bytes - before_bytes > limit_bytes:
-                    raise RtmpError(f"more than {limit_bytes} bytes before publish")
                 if message.kind not in MEDIA and (claim := (await self._answer(message)).claim):
+                    self._bound_bytes = math.inf
                     return claim
         return None
 
@@ -203,6 +204,8 @@ class Connection:
             data = await self._wire.read()
             if not data:
                 return None
+            if self.received_bytes > self._bound_bytes:
+                raise RtmpError(f"more than {self._limits.command_bytes} bytes before publish")
             self._unpack(data)
             if acknowledgement := self._acknowledger.count(len(data)):
                 await self._wire.send(acknowledgement)
