@@ -166,7 +166,11 @@ class KeyValue:
         await persist(delete)
 
     async def list(self, prefix: str = "") -> Sequence[Value]:
-        """Read all values below a prefix, which is empty or ends with a dot; in the order of their keys."""
+        """Read all values below a prefix, which is empty or ends with a dot; in the order of their keys.
+
+        A server that has just come back may be the one that reads: what was written last, while it was away,
+        may be missing for as long as it catches up. A watch tells it all the same.
+        """
         values = await persist(lambda _attempt: self._list(f"{prefix}>"))
         return sorted(values, key=lambda value: value.key)
 
