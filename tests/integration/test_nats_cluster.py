@@ -107,7 +107,7 @@ async def test_a_bucket_holds_what_was_acknowledged_and_its_watch_goes_on(
                 if value and value.data == last:
                     break
         assert revisions == sorted(set(revisions))
-        while len(await bucket.list()) < len(revisions):  # a server that has just come back may read
+        while len(await bucket.list()) < len(revisions):  # noqa: ASYNC110 - the server that came back catches up
             await asyncio.sleep(0.05)
 
 
