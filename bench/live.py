@@ -3,8 +3,8 @@
 The suite is real, with two transcoders and two gateways. Measured are the time from an append to the answer
 for who waits for it; pace, and the CPU of Python beside that of ffmpeg, for 1080p30 that is pushed by HTTP
 through the door and made into four rungs and sound; of a small stream, which any machine carries, the age of
-what viewers are told of, and how long they see nothing new when a process is stopped or killed. On a machine
-that is busy otherwise it says little but for the ratio of parts to segments. Takes a minute and a half.
+what viewers are told of. On a machine that is busy otherwise it says little but for the ratio of parts to
+segments. Takes a minute; what kills cost viewers is told by `bench/failover.py`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ WAITERS_COUNT, PARTS_COUNT = 20, 24
 PARTS_IN_SEGMENT, PART_S = 6, 0.333
 WATCH_S, AGES_S = 8.0, 6.0
 ANSWER_BAR_MS, CPU_BAR_RATIO, PACE_BAR_RATIO = 30.0, 0.10, 1.0
-TAKE_OVER_BAR_S, HAND_OVER_BAR_S = 5.0, 1.0
 RENDITION = "High"
 
 Media = TypeVar("Media", pb.Part, pb.Segment)
@@ -53,15 +52,13 @@ Media = TypeVar("Media", pb.Part, pb.Segment)
 def main() -> int:
     """Print the table; 1 if a bar was missed."""
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
-        source, film = make_source(Path(folder)), make_film(Path(folder))
+        source = make_source(Path(folder))
         with running_stack(Path(folder) / "suite", replicas={Kind.TRANSCODER: 2, Kind.GATEWAY: 2}) as stack:
             suite = LiveSuite(stack)
             kept = [
                 asyncio.run(measure_answers(stack)),
                 measure_full_ladder(suite, source),
                 measure_ages(suite),
-                measure_hand_over(suite, film),
-                measure_kills(suite, film),
             ]
     return 0 if all(kept) else 1
 
@@ -296,7 +293,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-# --- A small stream: ages, and kills. -------------------------------------------------------------
+# --- A small stream: ages. ------------------------------------------------------------------------
 
 
 def measure_ages(suite: LiveSuite) -> bool:
@@ -312,57 +309,12 @@ def measure_ages(suite: LiveSuite) -> bool:
     return kept
 
 
-def measure_hand_over(suite: LiveSuite, film: Path) -> bool:
-    """Tell how long a viewer sees nothing new when the owner of a pulled stream is stopped in order."""
-    stream = suite.create_pulled("handed", film)
-    with suite.follow(stream, within_s=60) as viewer:
-        epoch, owner = suite.owner(stream)
-        since = time.monotonic()
-        suite.stack.hold(owner)
-        suite.wait_owner(stream, epoch, 30)
-        viewer.wait_segments(1, 60)
-        pause_s = viewer.longest_pause_s(since)
-        suite.stack.release(owner)
-    suite.do("handed", "stop")
-    bar, kept = f"{HAND_OVER_BAR_S:g} s", pause_s < HAND_OVER_BAR_S
-    return show("pulled: owner SIGTERM, without new parts", f"{pause_s:.1f} s", bar=bar, kept=kept)
-
-
-def measure_kills(suite: LiveSuite, film: Path) -> bool:
-    """Tell how long a viewer sees nothing new."""
-    stream = suite.create_pulled("killed", film)
-    with suite.follow(stream, within_s=60) as viewer:
-        epoch, owner = suite.owner(stream)
-        since = time.monotonic()
-        suite.stack.kill(owner)
-        suite.wait_owner(stream, epoch, 30)
-        taken_s = time.monotonic() - since
-        viewer.wait_segments(1, 60)
-        pause_s = viewer.longest_pause_s(since)
-        since = time.monotonic()
-        suite.stack.kill("hls-gateway")
-        viewer.wait_segments(2, 60)
-        gateway_s = viewer.longest_pause_s(since)
-    suite.do("killed", "stop")
-    bar = f"{TAKE_OVER_BAR_S:g} s"
-    kept = show(
-        "pulled: owner SIGKILL -> next owner", f"{taken_s:.1f} s", bar=bar, kept=taken_s < TAKE_OVER_BAR_S
-    )
-    show("pulled: owner SIGKILL, without new parts", f"{pause_s:.1f} s")
-    show("gateway SIGKILL, without new parts", f"{gateway_s:.1f} s")
-    return kept
-
-
 # --- Sources. -------------------------------------------------------------------------------------
 
 
 def make_source(folder: Path) -> Path:
     """Three seconds of 1080p30 with sound, to be pushed again and again without encoding it each time."""
     return ffmpeg(folder / "source.ts", "testsrc2=size=1920x1080:rate=30:duration=3", "-b:v", "8M")
-
-
-def make_film(folder: Path) -> Path:
-    return ffmpeg(folder / "film.mp4", "testsrc2=size=320x180:rate=30:duration=20")
 
 
 def ffmpeg(path: Path, picture: str, *options: str) -> Path:
