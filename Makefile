@@ -47,7 +47,7 @@ run: setup ## Start everything on http://127.0.0.1:8080 until Ctrl-C (WEIR_PORT,
 check: EXAMPLES := --hypothesis-profile=quick
 check: lint test-unit test-contract ## Everything that is quick: format, lint, types, contracts, fast tests with fewer random examples
 
-test: lint test-unit test-contract test-integration test-e2e test-browser ## All tests but those of `make torture` (ten minutes on two cores)
+test: lint test-unit test-contract test-integration test-e2e test-browser ## All tests but those of `make torture` (twelve minutes on two cores)
 
 torture: setup chromium .tools/azurite/.installed ## Kill, freeze and flood, in rooms and while viewers look on; prints what they missed (25 minutes)
 	@$(PYTEST) $(AT_ONCE) -m torture tests/integration
