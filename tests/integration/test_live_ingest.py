@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -57,13 +57,27 @@ async def has_been_announced(transcoder: Transcoder) -> bool:
     return bool(sum(segment.duration_s for segment in made) > 4.5)
 
 
-@pytest.mark.parametrize("secret", ["", SECRET])
-async def test_srt_becomes_a_stream(nats_server: NatsServer, tmp_path: Path, secret: str) -> None:
+@asynccontextmanager
+async def running_srt(
+    nats_url: str, folder: Path, secret: str
+) -> AsyncIterator[tuple[Transcoder, Callable[[str], str]]]:
+    """Run a transcoder that asks for a passphrase; yields it, and the URL of a publisher who shows one."""
     port = free_base()
     settings = {"srt_address": f"127.0.0.1:{port}", "srt_passphrase": secret}
-    async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
+    async with running_pair(nats_url, folder / "objects", **settings) as transcoder:
         key = await create_live(transcoder.distributor, transcode_profiles=[], rungs=SMALL)
-        async with publisher(srt_url(port, key, secret)) as process:
+        yield transcoder, partial(srt_url, port, key)
+
+
+async def require_refused(url: str) -> None:
+    async with publisher(url) as refused, asyncio.timeout(15):
+        assert await refused.wait() != 0
+
+
+@pytest.mark.parametrize("secret", ["", SECRET])
+async def test_srt_becomes_a_stream(nats_server: NatsServer, tmp_path: Path, secret: str) -> None:
+    async with running_srt(nats_server.url, tmp_path, secret) as (transcoder, url):
+        async with publisher(url(secret)) as process:
             await process.wait()
         await until(partial(has_been_announced, transcoder), timeout_s=15)
 
@@ -72,12 +86,8 @@ async def test_srt_becomes_a_stream(nats_server: NatsServer, tmp_path: Path, sec
 async def test_srt_is_refused_without_the_right_passphrase(
     nats_server: NatsServer, tmp_path: Path, wrong: str
 ) -> None:
-    port = free_base()
-    settings = {"srt_address": f"127.0.0.1:{port}", "srt_passphrase": SECRET}
-    async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
-        key = await create_live(transcoder.distributor, transcode_profiles=[], rungs=SMALL)
-        async with publisher(srt_url(port, key, wrong)) as refused, asyncio.timeout(15):
-            assert await refused.wait() != 0
+    async with running_srt(nats_server.url, tmp_path, SECRET) as (transcoder, url):
+        await require_refused(url(wrong))
         assert not transcoder.stored()
 
 
@@ -86,14 +96,10 @@ async def test_srt_is_refused_without_the_right_passphrase(
 async def test_who_has_the_passphrase_is_let_in_after_one_who_has_not(
     nats_server: NatsServer, tmp_path: Path, wrong: str
 ) -> None:
-    port = free_base()
-    settings = {"srt_address": f"127.0.0.1:{port}", "srt_passphrase": SECRET}
-    async with running_pair(nats_server.url, tmp_path / "objects", **settings) as transcoder:
-        key = await create_live(transcoder.distributor, transcode_profiles=[], rungs=SMALL)
-        async with publisher(srt_url(port, key, wrong)) as refused, asyncio.timeout(15):
-            assert await refused.wait() != 0
+    async with running_srt(nats_server.url, tmp_path, SECRET) as (transcoder, url):
+        await require_refused(url(wrong))
         # It connects again until it is let in: the other one counts as there until it was silent for a while.
-        with publishing_live(srt_url(port, key, SECRET), tmp_path / "publisher.log", faithful=True):
+        with publishing_live(url(SECRET), tmp_path / "publisher.log", faithful=True):
             await until(partial(has_stored, transcoder), timeout_s=30)
             await until(partial(has_been_announced, transcoder), timeout_s=15)
         made = (await transcoder.ledger("cam")).segments("Small")

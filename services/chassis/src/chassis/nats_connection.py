@@ -78,8 +78,7 @@ async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _log_error(error: Exception) -> None:
-    if times := _ERRORS.count():  # each attempt to connect is one, ten a second
-        log.warning("nats error", error=repr(error), times=times)
+    _ERRORS.warn("nats error", error=repr(error))  # each attempt to connect is one, ten a second
 
 
 async def _log_disconnected(client: Client) -> None:

@@ -10,11 +10,11 @@ import stamina
 from nats.js import errors as js_errors
 
 from chassis.errors import Unavailable
-from chassis.telemetry import Seldom, log
+from chassis.telemetry import Seldom
 
 Result = TypeVar("Result")
 
-_HEARD = Seldom()
+_ASKED_AGAIN = Seldom()
 
 # While three servers elect a leader, 4 to 9 s, they do not answer: retry for longer than that.
 RETRY_S = 20.0
@@ -45,8 +45,7 @@ async def persist(operation: Callable[[int], Awaitable[Result]]) -> Result:
     except _FAILURES as error:
         if not _passes(error):
             raise
-        if times := _HEARD.count():
-            log.warning("nats asked again", error=repr(error), times=times)
+        _ASKED_AGAIN.warn("nats asked again", error=repr(error))
     try:
         async for attempt in stamina.retry_context(
             on=_passes, timeout=RETRY_S, attempts=None, wait_initial=0.05, wait_max=0.5

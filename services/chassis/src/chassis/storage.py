@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore, from_url
 from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Unavailable, WeirError
 from chassis.storage_leftovers import remove_leftovers
 from chassis.storage_options import DEFAULTS, StorageOptions
-from chassis.telemetry import Seldom, log
+from chassis.telemetry import Seldom
 
 # obstore accepts a leading slash and percent escapes; no key of ours has either.
 _KEY = re.compile(r"[A-Za-z0-9_=.-]+(/[A-Za-z0-9_=.-]+)*")
@@ -214,8 +214,7 @@ class _translated:  # noqa: N801 - reads as a verb where it is used
 
     def _failed(self, error: Exception, message: str, *, reason: str = "STORAGE_AWAY") -> Unavailable:
         """Say what is the matter; whoever asks may be anybody: where and what storage is stays in the log."""
-        if times := _FAILURES[reason].count():
-            log.warning("storage failed", reason=reason, key=self._key, error=_told(error), times=times)
+        _FAILURES[reason].warn("storage failed", reason=reason, key=self._key, error=_told(error))
         return Unavailable(message, reason=reason)
 
 

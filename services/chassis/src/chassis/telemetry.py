@@ -10,6 +10,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import stamina.instrumentation
@@ -54,24 +55,25 @@ def shut_down() -> None:
 
 
 class Seldom:
-    """Something that is to be logged now and then, however often it happens."""
+    """Warns of something now and then, however often it happens, and tells how often it did."""
 
-    def __init__(self, interval_s: float = 10.0) -> None:
+    def __init__(self, interval_s: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval_s = interval_s
+        self._clock = clock
         self._due_time = -math.inf
         self._count = 0
 
-    def count(self) -> int:
-        """Count one more; answers how many they are if they are to be logged now, else 0."""
-        now = time.monotonic()
+    def warn(self, event: str, **fields: Any) -> None:
+        """Count one more, and log it with the `times` since the last line, unless that was just now."""
+        now = self._clock()
         if now > self._due_time + self._interval_s:
             self._count = 0  # of a time that is long over
         self._count += 1
         if now < self._due_time:
-            return 0
+            return
         self._due_time = now + self._interval_s
-        told, self._count = self._count, 0
-        return told
+        log.warning(event, times=self._count, **fields)
+        self._count = 0
 
 
 def trace_headers() -> dict[str, str]:

@@ -118,10 +118,7 @@ class Certificates:
             for context in self._contexts.values():
                 self._load(context)
         except (OSError, ssl.SSLError) as error:
-            if times := self._failures.count():
-                log.warning(
-                    "certificates cannot be read; the ones before stay in use", error=repr(error), times=times
-                )
+            self._failures.warn("certificates cannot be read; the ones before stay in use", error=repr(error))
             return
         self._stamp, self._bundle = stamp, bundle
         log.info("certificates renewed", certificate=str(self._files[0]))

@@ -73,8 +73,7 @@ class Pool:
                     return delivery
             return await self._queue.take(lanes[0], wait_s=IDLE_WAIT_S)
         except Exception as error:  # noqa: BLE001 - NATS may be away for long, and will be back
-            if times := self._failures.count():
-                log.warning("no tasks can be taken", error=repr(error), times=times)
+            self._failures.warn("no tasks can be taken", error=repr(error))
             await asyncio.sleep(IDLE_WAIT_S)
             return None
 

@@ -6,19 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from abr.domain.sample import MAX_BPS
 from abr.domain.view import Download, Rung
 
 RECENT = 5
 """Downloads that a harmonic mean looks back on, and errors that its discount does (Yin et al., 2015)."""
 
 
-_MOST_BPS = 1e12
-"""What came within no time says no more than this."""
-
-
 def throughput_bps(download: Download) -> float:
-    """Bits per second from the request to the last byte."""
-    return min(8 * download.size_bytes / download.transfer_s, _MOST_BPS)
+    """Bits per second from the request to the last byte; at most MAX_BPS, however short that was."""
+    return min(8 * download.size_bytes / download.transfer_s, MAX_BPS)
 
 
 def harmonic_mean(values: list[float]) -> float:

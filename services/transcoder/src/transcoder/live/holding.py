@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from chassis.errors import DeadlineExceeded, ResourceExhausted, Unavailable
-from chassis.telemetry import Seldom, log
+from chassis.telemetry import Seldom
 
 Result = TypeVar("Result")
 
@@ -32,7 +32,6 @@ async def hold(operation: Callable[[], Awaitable[Result]], hold_s: float) -> Res
         except _AWAY as error:
             if loop.time() + pause_s > deadline:
                 raise
-            if times := _HELD.count():
-                log.warning("live media are held", reason=error.reason, error=error.message, times=times)
+            _HELD.warn("live media are held", reason=error.reason, error=error.message)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
